@@ -1,0 +1,603 @@
+//! A run's conversation with the cluster.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures::FutureExt;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::access::{Act, Identity, Permission};
+use super::connect::CredentialExpiry;
+use super::discovery::{AggregatedList, Discovery, LegacyGroups, LegacyResources};
+use super::error::{ClusterError, ClusterErrorKind};
+use super::flight::Flights;
+use super::resource::{Listed, Read, ReadOf, Resource, View, view_name};
+use super::wire::{Line, Reply, Wire};
+use super::{Cluster, Source};
+use crate::snapshot::{Asked, Recorder};
+
+const JSON: &str = "application/json";
+const AGGREGATED: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+/// Objects a page of a list.
+const PAGE: usize = 500;
+/// How often a list is begun anew after `410 Gone`.
+const RESTARTS: usize = 3;
+
+type Views = Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>;
+
+/// What `/version` says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ServerVersion {
+    /// For example `v1.36.3`.
+    pub git_version: String,
+}
+
+impl ServerVersion {
+    /// The minor version: 36 of `v1.36.3-gke.1`.
+    #[must_use]
+    pub fn minor(&self) -> Option<u16> {
+        let digits = self.git_version.strip_prefix("v1.")?;
+        digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
+}
+
+/// What `/readyz?verbose` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Readiness {
+    /// Whether the API server calls itself ready.
+    pub ready: bool,
+    /// Names of the parts that are well.
+    pub passed: Vec<String>,
+    /// Names of the parts that are not.
+    pub failed: Vec<String>,
+}
+
+/// As whom the API server knows one (SelfSubjectReview).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct User {
+    /// User name.
+    #[serde(default)]
+    pub username: String,
+    /// Groups.
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+/// A credential in use and when it expires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Credential {
+    /// What it is: `client certificate`, `token`, …
+    pub what: String,
+    /// When it expires.
+    pub expires: SystemTime,
+}
+
+/// Everything that is shared by a run's plugins.
+pub(crate) struct Session {
+    wire: Wire,
+    reads: Vec<Read>,
+    objects: Flights<Option<Arc<Value>>>,
+    lists: Flights<Views>,
+    discovery: Flights<Arc<Discovery>>,
+    versions: Flights<(ServerVersion, Option<(String, SystemTime)>)>,
+    readiness: Flights<Readiness>,
+    users: Flights<User>,
+    permissions: Flights<Permission>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        cluster: &Cluster,
+        reads: Vec<Read>,
+        deadline: Instant,
+        recorder: Option<Recorder>,
+    ) -> Arc<Self> {
+        let server = cluster.server().unwrap_or("the API server").to_owned();
+        let dial = match cluster.source.clone() {
+            Source::Access(access) => async move {
+                let connection = access.connect(deadline).await?;
+                Ok(Line { client: connection.client, credentials: connection.credentials })
+            }
+            .boxed(),
+            Source::Snapshot(snapshot) => {
+                async move { Ok(Line { client: snapshot.client(), credentials: Vec::new() }) }.boxed()
+            }
+            Source::Client(client) => async move { Ok(Line { client, credentials: Vec::new() }) }.boxed(),
+        };
+        Arc::new(Self {
+            wire: Wire::new(dial, server, deadline, recorder),
+            reads,
+            objects: Flights::default(),
+            lists: Flights::default(),
+            discovery: Flights::default(),
+            versions: Flights::default(),
+            readiness: Flights::default(),
+            users: Flights::default(),
+            permissions: Flights::default(),
+        })
+    }
+
+    /// The first contact. Nothing else is asked before it has been made.
+    async fn version(self: &Arc<Self>) -> Result<(ServerVersion, Option<(String, SystemTime)>), ClusterError> {
+        let session = Arc::clone(self);
+        let ask = move || {
+            async move {
+                let asked = get("/version", JSON);
+                let reply = session.wire.ask(&asked).await?;
+                let now = SystemTime::now();
+                let reply = session.judge(&asked, reply).await?;
+                let version = serde_json::from_slice(&reply.body).map_err(|_| {
+                    let message = format!("Cannot connect to a Kubernetes API server at {}: what answers is something else", session.server());
+                    ClusterError::new(ClusterErrorKind::NotKubernetes, "get /version", message)
+                })?;
+                Ok((version, reply.date.map(|date| (date, now))))
+            }
+            .boxed()
+        };
+        self.versions.join("/version".to_owned(), ask).await
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        self.wire.server()
+    }
+
+    async fn credentials(&self) -> Result<Vec<CredentialExpiry>, ClusterError> {
+        Ok(self.wire.line().await?.credentials)
+    }
+
+    /// Asks, once the first contact is made, and turns every status but success into an error.
+    async fn ask(self: &Arc<Self>, asked: &Asked) -> Result<Reply, ClusterError> {
+        self.version().await?;
+        let reply = self.wire.ask(asked).await?;
+        self.judge(asked, reply).await
+    }
+
+    async fn judge(&self, asked: &Asked, reply: Reply) -> Result<Reply, ClusterError> {
+        if (200..300).contains(&reply.code) {
+            return Ok(reply);
+        }
+        let question = format!("{} {}", asked.method.to_lowercase(), asked.path);
+        let status: Option<StatusObject> = serde_json::from_slice(&reply.body).ok();
+        let is_status = status.as_ref().is_some_and(|status| status.kind == "Status");
+        let message = status.map(|status| status.message).filter(|message| !message.is_empty());
+        let message = message.unwrap_or_else(|| format!("HTTP {}", reply.code));
+        let kind = match reply.code {
+            401 => {
+                let now = SystemTime::now();
+                let credentials = self.credentials().await.unwrap_or_default();
+                let expired = credentials.iter().any(|credential| credential.expires < now);
+                let message = format!("{} does not accept the credentials: {message}", self.server());
+                return Err(ClusterError::new(ClusterErrorKind::Unauthorized { expired }, question, message));
+            }
+            403 if message.contains("admission control is denying all") => ClusterErrorKind::AdmissionDeniesAll,
+            403 => ClusterErrorKind::Forbidden,
+            404 if is_status || asked.path != "/version" => ClusterErrorKind::NotFound,
+            410 => ClusterErrorKind::Status(410),
+            429 | 500..=599 if asked.path != "/version" || is_status => ClusterErrorKind::Status(reply.code),
+            429 | 502..=504 => ClusterErrorKind::Status(reply.code),
+            _ if asked.path == "/version" && !is_status => {
+                let message = format!(
+                    "Cannot connect to a Kubernetes API server at {}: what answers there says HTTP {}",
+                    self.server(),
+                    reply.code
+                );
+                return Err(ClusterError::new(ClusterErrorKind::NotKubernetes, question, message));
+            }
+            code => ClusterErrorKind::Status(code),
+        };
+        Err(ClusterError::new(kind, question, message))
+    }
+
+    async fn object(self: &Arc<Self>, path: String, accept: &'static str) -> Result<Option<Arc<Value>>, ClusterError> {
+        let session = Arc::clone(self);
+        let asked = get(&path, accept);
+        let ask = move || {
+            async move {
+                match session.ask(&asked).await {
+                    Ok(reply) => decode::<Value>(&asked, &reply).map(|value| Some(Arc::new(value))),
+                    Err(error) if matches!(error.kind(), ClusterErrorKind::NotFound) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            .boxed()
+        };
+        self.objects.join(path, ask).await
+    }
+
+    async fn list<V: View>(self: &Arc<Self>, namespace: Option<&str>) -> Result<Arc<Listed<V>>, ClusterError> {
+        let path = V::resource().path(namespace);
+        let session = Arc::clone(self);
+        let asked_path = path.clone();
+        let ask = move || async move { session.read_list(&V::resource(), &asked_path).await }.boxed();
+        let views = self.lists.join(path.clone(), ask).await?;
+        let view = views.get(&TypeId::of::<V>()).cloned();
+        view.and_then(|view| view.downcast().ok()).ok_or_else(|| undeclared::<V>(&path))
+    }
+
+    /// Reads a whole list, page by page, into every view that any plugin declared of it. A list that changes
+    /// under the reading (410) is begun anew, never merged.
+    async fn read_list(self: &Arc<Self>, resource: &Resource, path: &str) -> Result<Views, ClusterError> {
+        let mut restarts = 0;
+        'anew: loop {
+            let declared = self.reads.iter().filter(|read| {
+                matches!(read.of(), ReadOf::Resource(of) if of.group == resource.group && of.plural == resource.plural)
+            });
+            let mut sinks: HashMap<_, _> =
+                declared.filter_map(Read::view).map(|(id, new)| (id, new())).collect();
+            let mut cont = String::new();
+            loop {
+                let mut asked = get(path, JSON);
+                asked.query.push(("limit".to_owned(), PAGE.to_string()));
+                if !cont.is_empty() {
+                    asked.query.push(("continue".to_owned(), cont.clone()));
+                }
+                let reply = match self.ask(&asked).await {
+                    Err(error) if matches!(error.kind(), ClusterErrorKind::Status(410)) && restarts < RESTARTS => {
+                        restarts += 1;
+                        continue 'anew;
+                    }
+                    reply => reply?,
+                };
+                let page: Page<'_> = decode(&asked, &reply)?;
+                for item in page.items {
+                    for sink in sinks.values_mut() {
+                        sink.take(item).map_err(|error| undecodable(&asked, &error))?;
+                    }
+                }
+                cont = page.metadata.cont.unwrap_or_default();
+                if cont.is_empty() {
+                    return Ok(Arc::new(sinks.into_iter().map(|(id, sink)| (id, sink.finish())).collect()));
+                }
+            }
+        }
+    }
+
+    async fn discover(self: &Arc<Self>) -> Result<Arc<Discovery>, ClusterError> {
+        let session = Arc::clone(self);
+        let ask = move || {
+            async move {
+                let (core, groups) = tokio::join!(session.discover_root("/api"), session.discover_root("/apis"));
+                let mut discovery = Discovery::default();
+                for root in [core?, groups?] {
+                    match root {
+                        Root::Aggregated(list) => discovery.add_aggregated(list),
+                        Root::Legacy(versions) => session.discover_each(versions, &mut discovery).await?,
+                    }
+                }
+                Ok(Arc::new(discovery))
+            }
+            .boxed()
+        };
+        self.discovery.join("discovery".to_owned(), ask).await
+    }
+
+    async fn discover_root(self: &Arc<Self>, path: &str) -> Result<Root, ClusterError> {
+        let asked = get(path, AGGREGATED);
+        let reply = self.ask(&asked).await?;
+        let kind: Kind = decode(&asked, &reply)?;
+        if kind.kind == "APIGroupDiscoveryList" {
+            return decode(&asked, &reply).map(Root::Aggregated);
+        }
+        if path == "/api" {
+            return Ok(Root::Legacy(vec![(String::new(), "v1".to_owned())]));
+        }
+        let groups: LegacyGroups = decode(&asked, &reply)?;
+        let versions = groups.groups.into_iter().flat_map(|group| {
+            group.versions.into_iter().map(move |version| (group.name.clone(), version.version))
+        });
+        Ok(Root::Legacy(versions.collect()))
+    }
+
+    async fn discover_each(
+        self: &Arc<Self>,
+        versions: Vec<(String, String)>,
+        discovery: &mut Discovery,
+    ) -> Result<(), ClusterError> {
+        let asking = versions.iter().map(|(group, version)| async move {
+            let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+            let asked = get(&path, JSON);
+            let reply = self.ask(&asked).await?;
+            decode::<LegacyResources>(&asked, &reply)
+        });
+        let answers = futures::future::join_all(asking).await;
+        for ((group, version), answer) in versions.iter().zip(answers) {
+            match answer {
+                Ok(list) => discovery.add_resources(group, version, list),
+                Err(error) if error.cause().is_some() => return Err(error),
+                Err(_) => discovery.add_unavailable(group, version),
+            }
+        }
+        Ok(())
+    }
+
+    async fn review(self: &Arc<Self>, plural: &str, group: &str, body: Value) -> Result<Value, ClusterError> {
+        let asked = Asked {
+            method: "POST".to_owned(),
+            path: format!("/apis/{group}/v1/{plural}"),
+            query: Vec::new(),
+            accept: JSON.to_owned(),
+            body: Some(body),
+        };
+        let reply = self.ask(&asked).await?;
+        decode(&asked, &reply)
+    }
+}
+
+enum Root {
+    Aggregated(AggregatedList),
+    Legacy(Vec<(String, String)>),
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(default)]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct StatusObject {
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(default)]
+    metadata: PageMeta,
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct PageMeta {
+    #[serde(default, rename = "continue")]
+    cont: Option<String>,
+}
+
+fn get(path: &str, accept: &str) -> Asked {
+    Asked {
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        query: Vec::new(),
+        accept: accept.to_owned(),
+        body: None,
+    }
+}
+
+fn decode<'a, T: Deserialize<'a>>(asked: &Asked, reply: &'a Reply) -> Result<T, ClusterError> {
+    serde_json::from_slice(&reply.body).map_err(|error| undecodable(asked, &error))
+}
+
+/// The message holds serde's own words, which name types and places, never contents.
+fn undecodable(asked: &Asked, error: &serde_json::Error) -> ClusterError {
+    let question = format!("{} {}", asked.method.to_lowercase(), asked.path);
+    let place = format!("line {} column {}", error.line(), error.column());
+    let why = match error.classify() {
+        serde_json::error::Category::Eof => format!("the answer was cut short ({place})"),
+        _ => format!("the answer cannot be read ({place})"),
+    };
+    ClusterError::new(ClusterErrorKind::Decode, question, why)
+}
+
+fn undeclared<V>(path: &str) -> ClusterError {
+    let message = format!("the plugin did not declare that it lists {}", view_name::<V>());
+    ClusterError::new(ClusterErrorKind::Undeclared, format!("list {path}"), message)
+}
+
+/// The cluster, as far as one plugin declared that it reads it. Made by
+/// [`Context::cluster`](crate::Context::cluster).
+#[derive(Clone)]
+pub struct Reader {
+    session: Arc<Session>,
+    reads: Arc<[Read]>,
+    plugin: &'static str,
+}
+
+impl Reader {
+    pub(crate) const fn new(session: Arc<Session>, reads: Arc<[Read]>, plugin: &'static str) -> Self {
+        Self { session, reads, plugin }
+    }
+
+    /// URL of the API server, or words for it.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        self.session.server()
+    }
+
+    /// When the credentials in use expire, where they say so.
+    ///
+    /// # Errors
+    /// The credentials cannot be had.
+    pub async fn credentials(&self) -> Result<Vec<Credential>, ClusterError> {
+        let credentials = self.session.credentials().await?;
+        Ok(credentials.iter().map(|c| Credential { what: c.what.to_string(), expires: c.expires }).collect())
+    }
+
+    /// Makes contact, if it has not been made yet, and tells the server's version.
+    ///
+    /// # Errors
+    /// The cluster cannot be reached, does not accept the credentials, or is no Kubernetes.
+    pub async fn version(&self) -> Result<ServerVersion, ClusterError> {
+        Ok(self.session.version().await?.0)
+    }
+
+    /// The `Date` header of the first answer (RFC 9110), and this machine's time when it came.
+    ///
+    /// # Errors
+    /// As [`Self::version`].
+    pub async fn date(&self) -> Result<Option<(String, SystemTime)>, ClusterError> {
+        Ok(self.session.version().await?.1)
+    }
+
+    /// What `/readyz?verbose` says.
+    ///
+    /// # Errors
+    /// It cannot be asked, or may not be.
+    pub async fn readiness(&self) -> Result<Readiness, ClusterError> {
+        self.declared("/readyz", |read| matches!(read.of(), ReadOf::Path("/readyz")))?;
+        let session = Arc::clone(&self.session);
+        let ask = move || {
+            async move {
+                session.version().await?;
+                let mut asked = get("/readyz", "*/*");
+                asked.query.push(("verbose".to_owned(), String::new()));
+                let reply = session.wire.ask_once(&asked).await?;
+                let text = String::from_utf8_lossy(&reply.body);
+                let readiness = parse_readiness(&text);
+                let told = !readiness.passed.is_empty() || !readiness.failed.is_empty();
+                match reply.code {
+                    200 => Ok(Readiness { ready: true, ..readiness }),
+                    500..=599 if told => Ok(readiness),
+                    _ => Err(session.judge(&asked, reply).await.err().unwrap_or_else(|| {
+                        ClusterError::new(ClusterErrorKind::Decode, "get /readyz", "no readiness is told")
+                    })),
+                }
+            }
+            .boxed()
+        };
+        self.session.readiness.join("/readyz".to_owned(), ask).await
+    }
+
+    /// As whom the API server knows one.
+    ///
+    /// # Errors
+    /// The review cannot be made.
+    pub async fn user(&self) -> Result<User, ClusterError> {
+        self.declared("selfsubjectreviews", |read| *read.of() == ReadOf::AccessReviews)?;
+        let session = Arc::clone(&self.session);
+        let ask = move || {
+            async move {
+                let body = serde_json::json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+                let review = session.review("selfsubjectreviews", "authentication.k8s.io", body).await?;
+                Ok(serde_json::from_value(review["status"]["userInfo"].clone()).unwrap_or_default())
+            }
+            .boxed()
+        };
+        self.session.users.join("user".to_owned(), ask).await
+    }
+
+    /// Whether one, or another identity, may do something.
+    ///
+    /// # Errors
+    /// The review cannot be made.
+    pub async fn may(&self, identity: Option<&Identity>, act: &Act) -> Result<Permission, ClusterError> {
+        self.declared("access reviews", |read| *read.of() == ReadOf::AccessReviews)?;
+        let (plural, body) = act.review(identity);
+        let session = Arc::clone(&self.session);
+        let key = body.to_string();
+        let ask = move || {
+            async move {
+                let review = session.review(plural, "authorization.k8s.io", body).await?;
+                serde_json::from_value(review["status"].clone()).map_err(|_| {
+                    ClusterError::new(ClusterErrorKind::Decode, plural, "the review has no status")
+                })
+            }
+            .boxed()
+        };
+        self.session.permissions.join(key, ask).await
+    }
+
+    /// What the API server serves.
+    ///
+    /// # Errors
+    /// Discovery cannot be read. A group whose back end is down is no error.
+    pub async fn discovery(&self) -> Result<Arc<Discovery>, ClusterError> {
+        self.session.discover().await
+    }
+
+    /// One object by name, or `None` if there is none. Of Secrets, only the metadata.
+    ///
+    /// # Errors
+    /// It cannot be read, or the plugin did not declare that it reads it.
+    pub async fn get(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Arc<Value>>, ClusterError> {
+        let path = format!("{}/{name}", resource.path(namespace));
+        self.declared(&path, |read| read.allows_get(resource))?;
+        let secret = resource.group.is_empty() && resource.plural == "secrets";
+        self.session.object(path, if secret { METADATA_ONLY } else { JSON }).await
+    }
+
+    /// One object by name through a view, or `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Self::get`]; also if the object does not fit the view.
+    pub async fn get_as<V: View>(&self, namespace: Option<&str>, name: &str) -> Result<Option<V>, ClusterError> {
+        let resource = V::resource();
+        let Some(value) = self.get(&resource, namespace, name).await? else { return Ok(None) };
+        view_of(&value, &format!("get {}/{name}", resource.path(namespace))).map(Some)
+    }
+
+    /// All objects of a kind.
+    ///
+    /// # Errors
+    /// They cannot be listed to the last page, or the plugin did not declare that it lists them.
+    pub async fn list<V: View>(&self) -> Result<Arc<Listed<V>>, ClusterError> {
+        self.declared_list::<V>()?;
+        self.session.list(None).await
+    }
+
+    /// The objects of a kind in one namespace.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn list_in<V: View>(&self, namespace: &str) -> Result<Arc<Listed<V>>, ClusterError> {
+        self.declared_list::<V>()?;
+        self.session.list(Some(namespace)).await
+    }
+
+    fn declared_list<V: View>(&self) -> Result<(), ClusterError> {
+        if self.reads.iter().any(Read::allows_list::<V>) {
+            return Ok(());
+        }
+        Err(undeclared::<V>(&V::resource().path(None)))
+    }
+
+    fn declared(&self, what: &str, allows: impl Fn(&Read) -> bool) -> Result<(), ClusterError> {
+        if self.reads.iter().any(allows) {
+            return Ok(());
+        }
+        let message = format!("the plugin {} did not declare this read", self.plugin);
+        Err(ClusterError::new(ClusterErrorKind::Undeclared, what, message))
+    }
+}
+
+pub(crate) fn view_of<V: DeserializeOwned>(value: &Value, question: &str) -> Result<V, ClusterError> {
+    V::deserialize(value).map_err(|_| {
+        let message = format!("the object does not fit {}", view_name::<V>());
+        ClusterError::new(ClusterErrorKind::Decode, question, message)
+    })
+}
+
+/// Lines like `[+]etcd ok` and `[-]etcd failed: reason withheld`
+/// (`staging/src/k8s.io/apiserver/pkg/server/healthz/healthz.go`, v1.36).
+fn parse_readiness(text: &str) -> Readiness {
+    let (mut passed, mut failed) = (Vec::new(), Vec::new());
+    for line in text.lines() {
+        let name = |rest: &str| rest.split_whitespace().next().unwrap_or_default().to_owned();
+        if let Some(rest) = line.strip_prefix("[+]") {
+            passed.push(name(rest));
+        } else if let Some(rest) = line.strip_prefix("[-]") {
+            failed.push(name(rest));
+        }
+    }
+    Readiness { ready: false, passed, failed }
+}

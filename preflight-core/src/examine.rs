@@ -1,0 +1,329 @@
+//! The handle through which a plugin writes what it finds. Everything goes straight into the orchestrator's
+//! record, so what was found before an error, a panic, a time-out or Ctrl-C stays found.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::{Cause, Undecided};
+use crate::plugin::Phase;
+use crate::result::{
+    Basis, CheckResult, Finding, Outcome, Remediation, RuleResult, Severity, Status, Subject,
+};
+use crate::rule::Rule;
+
+/// What a plugin has said so far about one rule.
+#[derive(Debug, Default, Clone)]
+struct Said {
+    failed: usize,
+    warned: usize,
+    examined: usize,
+    concluded: Option<String>,
+    unknown: Option<(String, Option<String>)>,
+    skipped: Option<(String, Option<&'static str>)>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    findings: Vec<Finding>,
+    said: BTreeMap<&'static str, Said>,
+    details: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The orchestrator's record of one check.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    name: &'static str,
+    phase: Phase,
+    rules: Arc<[&'static Rule]>,
+    notes: Arc<Mutex<Notes>>,
+}
+
+impl Record {
+    pub(crate) fn new(name: &'static str, phase: Phase, rules: &[&'static Rule]) -> Self {
+        Self { name, phase, rules: rules.into(), notes: Arc::default() }
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        // A plugin that panicked while it wrote has still written what it wrote.
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, rule: &'static Rule, change: impl FnOnce(&mut Said)) {
+        change(self.notes().said.entry(rule.id()).or_default());
+    }
+
+    pub(crate) fn undecided(&self, rules: &[&'static Rule], undecided: &Undecided) {
+        for rule in rules {
+            self.say(rule, |said| match &undecided.cause {
+                Cause::Unknown => {
+                    said.unknown.get_or_insert_with(|| (undecided.message.clone(), undecided.advice.clone()));
+                }
+                Cause::Blocked(by) => {
+                    said.skipped.get_or_insert_with(|| (undecided.message.clone(), Some(by.id())));
+                }
+            });
+        }
+    }
+
+    /// Says of every rule that nothing has been concluded about what became of it.
+    pub(crate) fn undecided_rest(&self, undecided: &Undecided) {
+        let rest: Vec<_> = {
+            let notes = self.notes();
+            let open = |rule: &&&'static Rule| {
+                notes.said.get(rule.id()).is_none_or(|said| {
+                    said.concluded.is_none() && said.unknown.is_none() && said.skipped.is_none()
+                })
+            };
+            self.rules.iter().filter(open).copied().collect()
+        };
+        self.undecided(&rest, undecided);
+    }
+
+    /// The result of what has been written so far. A declared rule of which nothing was concluded is unknown.
+    pub(crate) fn seal(&self, accepted: &dyn Fn(&str) -> bool, duration: Duration) -> CheckResult {
+        let notes = self.notes();
+        let rules: Vec<_> = self
+            .rules
+            .iter()
+            .map(|rule| RuleResult {
+                rule: rule.id().to_owned(),
+                outcome: outcome(notes.said.get(rule.id()), accepted(rule.id())),
+            })
+            .collect();
+        let mut findings = notes.findings.clone();
+        findings.sort_by(|a, b| (a.severity, a.consequence).cmp(&(b.severity, b.consequence)));
+        let status = status(&rules, &findings);
+        let (message, remediation) = headline(status, &rules, &findings);
+        CheckResult {
+            name: self.name.to_owned(),
+            phase: self.phase,
+            status,
+            message,
+            remediation,
+            details: notes.details.clone(),
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            findings,
+            rules,
+        }
+    }
+}
+
+/// A failure stands whatever else was said; not knowing stands over any pass; a pass needs a conclusion and
+/// something examined.
+fn outcome(said: Option<&Said>, accepted: bool) -> Outcome {
+    let Some(said) = said else {
+        return Outcome::Unknown { why: UNCONCLUDED.to_owned(), advice: None, accepted };
+    };
+    if said.failed > 0 {
+        return Outcome::Failed;
+    }
+    if let Some((why, advice)) = &said.unknown {
+        return Outcome::Unknown { why: why.clone(), advice: advice.clone(), accepted };
+    }
+    if let Some((why, by)) = &said.skipped {
+        return Outcome::Skipped { why: why.clone(), blocked_by: by.map(str::to_owned) };
+    }
+    match &said.concluded {
+        None => Outcome::Unknown { why: UNCONCLUDED.to_owned(), advice: None, accepted },
+        Some(_) if said.warned > 0 => Outcome::Warning,
+        Some(what) if said.examined == 0 => Outcome::NotApplicable { why: format!("no {what}") },
+        Some(evidence) => Outcome::Passed { evidence: evidence.clone() },
+    }
+}
+
+const UNCONCLUDED: &str = "the check said nothing about this rule";
+
+fn status(rules: &[RuleResult], findings: &[Finding]) -> Status {
+    let any = |matches: fn(&Outcome) -> bool| rules.iter().any(|rule| matches(&rule.outcome));
+    if any(|outcome| matches!(outcome, Outcome::Failed)) {
+        Status::Failed
+    } else if rules.is_empty() || any(|outcome| matches!(outcome, Outcome::Unknown { accepted: false, .. })) {
+        Status::Unknown
+    } else if any(|outcome| matches!(outcome, Outcome::Skipped { .. })) {
+        Status::Skipped
+    } else if !findings.is_empty() || any(|outcome| matches!(outcome, Outcome::Unknown { .. })) {
+        Status::Warning
+    } else if any(|outcome| matches!(outcome, Outcome::Passed { .. })) {
+        Status::Passed
+    } else {
+        Status::Skipped
+    }
+}
+
+fn headline(status: Status, rules: &[RuleResult], findings: &[Finding]) -> (String, Option<String>) {
+    if let (Status::Failed | Status::Warning, Some(worst)) = (status, findings.first()) {
+        let more = match findings.len() - 1 {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        return (format!("{}{more}", worst.message), Some(worst.remediation.to_string()));
+    }
+    let first = |pick: &dyn Fn(&Outcome) -> Option<(String, Option<String>)>| {
+        rules.iter().find_map(|rule| pick(&rule.outcome))
+    };
+    let found = match status {
+        Status::Unknown | Status::Warning => first(&|outcome| match outcome {
+            Outcome::Unknown { why, advice, .. } => Some((why.clone(), advice.clone())),
+            _ => None,
+        }),
+        Status::Skipped => first(&|outcome| match outcome {
+            Outcome::Skipped { why, blocked_by: Some(by) } => Some((format!("blocked by {by}: {why}"), None)),
+            Outcome::Skipped { why, .. } => Some((why.clone(), None)),
+            _ => None,
+        }),
+        _ => None,
+    };
+    found.unwrap_or_else(|| {
+        let evidence: Vec<_> = rules
+            .iter()
+            .filter_map(|rule| match &rule.outcome {
+                Outcome::Passed { evidence } => Some(evidence.as_str()),
+                _ => None,
+            })
+            .collect();
+        match (status, evidence.is_empty()) {
+            (Status::Skipped, _) => ("nothing to examine".to_owned(), None),
+            (_, true) => ("the check has no rules, so it shows nothing".to_owned(), None),
+            _ => (join_distinct(&evidence), None),
+        }
+    })
+}
+
+fn join_distinct(parts: &[&str]) -> String {
+    let mut seen: Vec<&str> = Vec::new();
+    for part in parts {
+        if !seen.contains(part) {
+            seen.push(part);
+        }
+    }
+    seen.join("; ")
+}
+
+/// The handle that [`Context::examine`](crate::Context::examine) gives.
+#[derive(Debug)]
+pub struct Examination {
+    record: Record,
+}
+
+impl Examination {
+    pub(crate) const fn new(record: Record) -> Self {
+        Self { record }
+    }
+
+    /// Begins the examination of a rule.
+    #[must_use]
+    pub fn rule(&self, rule: &'static Rule) -> RuleCheck<'_> {
+        RuleCheck { rule, record: &self.record, examined: 0 }
+    }
+
+    /// `None` where `result` is an error: these rules are then unknown (or skipped, where a failed cause
+    /// stands behind it), and the check goes on with the others.
+    pub fn need<T>(&self, rules: &[&'static Rule], result: Result<T, impl Into<Undecided>>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.record.undecided(rules, &error.into());
+                None
+            }
+        }
+    }
+
+    /// Says that these rules could not be looked at, why, and what would make them known.
+    pub fn unknown(&self, rules: &[&'static Rule], why: impl Into<String>, advice: impl Into<String>) {
+        let undecided = Undecided::unknown(why).advice(advice);
+        self.record.undecided(rules, &undecided);
+    }
+
+    /// Says that the failure of `cause` makes these rules impossible.
+    pub fn blocked(&self, rules: &[&'static Rule], cause: &'static Rule, why: impl Into<String>) {
+        self.record.undecided(rules, &Undecided::blocked(cause, why));
+    }
+
+    /// Adds a fact to the result's details.
+    pub fn detail(&self, key: impl Into<String>, value: impl Into<serde_json::Value>) {
+        self.record.notes().details.insert(key.into(), value.into());
+    }
+
+    /// The result of what was written.
+    #[must_use]
+    pub fn finish(self) -> CheckResult {
+        self.record.seal(&|_| false, Duration::ZERO)
+    }
+}
+
+/// The examination of one rule. What is not concluded is unknown.
+#[derive(Debug)]
+#[must_use = "a rule that is not concluded is unknown"]
+pub struct RuleCheck<'a> {
+    rule: &'static Rule,
+    record: &'a Record,
+    examined: usize,
+}
+
+impl RuleCheck<'_> {
+    /// Counts one thing as looked at.
+    pub fn examined(&mut self) {
+        self.examined += 1;
+    }
+
+    /// The rule is violated.
+    pub fn fail(&mut self, subject: Subject, message: impl Into<String>, remediation: Remediation) {
+        self.add(Severity::Failed, subject, message.into(), remediation, |_| {});
+    }
+
+    /// The rule is violated now, but the same question may get another answer soon.
+    pub fn fail_for_now(&mut self, subject: Subject, message: impl Into<String>, remediation: Remediation) {
+        self.add(Severity::Failed, subject, message.into(), remediation, |finding| finding.transient = true);
+    }
+
+    /// The rule will be violated, as far as we can work out.
+    pub fn predict(&mut self, subject: Subject, message: impl Into<String>, remediation: Remediation) {
+        self.add(Severity::Failed, subject, message.into(), remediation, |finding| {
+            finding.basis = Basis::Predicted;
+        });
+    }
+
+    /// Nothing stands in the way, but this deserves attention.
+    pub fn warn(&mut self, subject: Subject, message: impl Into<String>, remediation: Remediation) {
+        self.add(Severity::Warning, subject, message.into(), remediation, |_| {});
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        subject: Subject,
+        message: String,
+        remediation: Remediation,
+        more: impl FnOnce(&mut Finding),
+    ) {
+        let mut finding = Finding::new(self.rule, severity, subject, message, remediation);
+        more(&mut finding);
+        self.record.notes().findings.push(finding);
+        self.record.say(self.rule, |said| match severity {
+            Severity::Failed => said.failed += 1,
+            Severity::Warning => said.warned += 1,
+        });
+    }
+
+    /// Concludes with the count as evidence: `4 PriorityClasses`. With nothing examined the rule does not
+    /// apply, which is no pass.
+    pub fn conclude(self, what: &str) {
+        let evidence = if self.examined == 0 { what.to_owned() } else { format!("{} {what}", self.examined) };
+        self.close(evidence);
+    }
+
+    /// Concludes with evidence in words, where one thing was examined.
+    pub fn conclude_with(mut self, evidence: impl Into<String>) {
+        self.examined += 1;
+        self.close(evidence.into());
+    }
+
+    fn close(self, evidence: String) {
+        let examined = self.examined;
+        self.record.say(self.rule, |said| {
+            said.examined += examined;
+            said.concluded = Some(evidence);
+        });
+    }
+}

@@ -1,0 +1,183 @@
+//! The interface of a check.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::Read;
+use crate::context::Context;
+use crate::environment::{Settings, SettingsSpec};
+use crate::error::Undecided;
+use crate::result::CheckResult;
+use crate::rule::{Rule, Stability};
+
+/// What a deploy must wait for. Not the order of the work: everything starts at once.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Phase {
+    /// Blocking; is the cluster there, and what the release stands on. Budget 45 seconds.
+    Infrastructure,
+    /// Blocking; will it fit. Budget 30 seconds more.
+    Resources,
+    /// Not blocking; may it run. Budget 5 minutes.
+    Compliance,
+}
+
+impl Phase {
+    /// Every phase, in order.
+    pub const ALL: [Self; 3] = [Self::Infrastructure, Self::Resources, Self::Compliance];
+
+    /// Whether a deploy waits for it.
+    #[must_use]
+    pub const fn is_blocking(self) -> bool {
+        !matches!(self, Self::Compliance)
+    }
+
+    /// When its checks must be done, counted from the start of the run: 45, 75 (45 + 30) and 300 seconds.
+    #[must_use]
+    pub const fn deadline(self) -> Duration {
+        match self {
+            Self::Infrastructure => Duration::from_secs(45),
+            Self::Resources => Duration::from_secs(75),
+            Self::Compliance => Duration::from_secs(300),
+        }
+    }
+
+    /// The name that users see: `infrastructure`, `resources` or `compliance`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Infrastructure => "infrastructure",
+            Self::Resources => "resources",
+            Self::Compliance => "compliance",
+        }
+    }
+}
+
+/// What a plugin is, decides, reads and can be set to.
+#[derive(Debug, Clone)]
+pub struct Descriptor {
+    pub(crate) name: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) phase: Phase,
+    pub(crate) stability: Stability,
+    pub(crate) rules: Vec<&'static Rule>,
+    pub(crate) reads: Vec<Read>,
+    pub(crate) settings: Vec<SettingsSpec>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Descriptor {
+    /// A stable plugin. `name` is in kebab-case and the first part of its rules' ids.
+    #[must_use]
+    pub fn new(name: &'static str, phase: Phase, rules: &[&'static Rule]) -> Self {
+        Self {
+            name,
+            summary: "",
+            phase,
+            stability: Stability::Stable,
+            rules: rules.to_vec(),
+            reads: Vec::new(),
+            settings: Vec::new(),
+            timeout: None,
+        }
+    }
+
+    /// What it checks, in one sentence; shown by `preflight list`.
+    #[must_use]
+    pub const fn summary(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// Adds rules that are declared elsewhere.
+    #[must_use]
+    pub fn rules(mut self, rules: &[&'static Rule]) -> Self {
+        self.rules.extend_from_slice(rules);
+        self
+    }
+
+    /// Declares a read of the cluster. What is not declared cannot be read, is not in the ClusterRole that
+    /// `preflight rbac` prints, and is not recorded in snapshots.
+    #[must_use]
+    pub fn reads(mut self, read: Read) -> Self {
+        self.reads.push(read);
+        self
+    }
+
+    /// Claims a section of `environments.yaml`.
+    #[must_use]
+    pub fn settings<S: Settings>(mut self) -> Self {
+        self.settings.push(SettingsSpec::of::<S>());
+        self
+    }
+
+    /// How long the check may take, where the phase's deadline is too long for it.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How far the plugin has come in its life; stable by default.
+    #[must_use]
+    pub const fn stability(mut self, stability: Stability) -> Self {
+        self.stability = stability;
+        self
+    }
+
+    /// The plugin's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What it checks, in one sentence.
+    #[must_use]
+    pub const fn about(&self) -> &'static str {
+        self.summary
+    }
+
+    /// The phase that it runs in.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// How far it has come in its life.
+    #[must_use]
+    pub const fn life(&self) -> Stability {
+        self.stability
+    }
+
+    /// Its rules, in the order of declaration.
+    #[must_use]
+    pub fn all_rules(&self) -> &[&'static Rule] {
+        &self.rules
+    }
+
+    /// What it may read from the cluster.
+    #[must_use]
+    pub fn all_reads(&self) -> &[Read] {
+        &self.reads
+    }
+}
+
+/// A check. One implementation gives one [`CheckResult`] a run.
+#[async_trait]
+pub trait Plugin: Send + Sync + 'static {
+    /// What it is, decides, reads and can be set to. Asked once a run.
+    fn descriptor(&self) -> Descriptor;
+
+    /// Looks, and writes what it finds through [`Context::examine`].
+    ///
+    /// # Errors
+    /// Whatever keeps it from going on: what it has not concluded is then unknown, or skipped where a failed
+    /// cause stands behind the error.
+    async fn check(&self, context: &Context) -> Result<CheckResult, Undecided>;
+}

@@ -1,0 +1,145 @@
+//! The order in which a release's objects are applied, which depends on what applies them.
+
+use crate::environment::Method;
+use crate::manifests::Object;
+
+/// Order of kinds that Helm installs in (`pkg/release/v1/util/kind_sorter.go`, Helm 4.0); unknown kinds come last.
+const HELM: &[&str] = &[
+    "PriorityClass",
+    "Namespace",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "PodSecurityPolicy",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+    "Secret",
+    "SecretList",
+    "ConfigMap",
+    "StorageClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleList",
+    "ClusterRoleBinding",
+    "ClusterRoleBindingList",
+    "Role",
+    "RoleList",
+    "RoleBinding",
+    "RoleBindingList",
+    "Service",
+    "DaemonSet",
+    "Pod",
+    "ReplicationController",
+    "ReplicaSet",
+    "Deployment",
+    "HorizontalPodAutoscaler",
+    "StatefulSet",
+    "Job",
+    "CronJob",
+    "IngressClass",
+    "Ingress",
+    "APIService",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
+];
+
+/// Order of kinds inside a wave that Argo CD syncs in (`gitops-engine/pkg/sync/sync_tasks.go`); unknown kinds
+/// come last.
+const ARGO: &[&str] = &[
+    "Namespace",
+    "NetworkPolicy",
+    "ResourceQuota",
+    "LimitRange",
+    "PodSecurityPolicy",
+    "PodDisruptionBudget",
+    "ServiceAccount",
+    "Secret",
+    "SecretList",
+    "ConfigMap",
+    "StorageClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleList",
+    "ClusterRoleBinding",
+    "ClusterRoleBindingList",
+    "Role",
+    "RoleList",
+    "RoleBinding",
+    "RoleBindingList",
+    "Service",
+    "DaemonSet",
+    "Pod",
+    "ReplicationController",
+    "ReplicaSet",
+    "Deployment",
+    "StatefulSet",
+    "Job",
+    "CronJob",
+    "IngressClass",
+    "Ingress",
+    "APIService",
+];
+
+/// The annotation that puts an object into a wave of an Argo CD sync.
+const WAVE: &str = "argocd.argoproj.io/sync-wave";
+
+/// Whether the method applies the manifests in the order of the files, as kubectl does.
+pub(super) const fn is_file_order(method: Method) -> bool {
+    matches!(method, Method::Client | Method::Server | Method::Create)
+}
+
+/// Indices of `objects` in the order in which they are applied.
+pub(super) fn apply_order(method: Method, objects: &[std::sync::Arc<Object>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..objects.len()).collect();
+    match method {
+        Method::Client | Method::Server | Method::Create => {}
+        Method::Helm => order.sort_by_key(|&at| rank(HELM, objects[at].kind())),
+        Method::Argocd => order.sort_by_cached_key(|&at| {
+            let object = &objects[at];
+            (wave(object), rank(ARGO, object.kind()), object.name().unwrap_or_default().to_owned())
+        }),
+    }
+    order
+}
+
+fn rank(kinds: &[&str], kind: &str) -> usize {
+    kinds.iter().position(|known| *known == kind).unwrap_or(kinds.len())
+}
+
+fn wave(object: &Object) -> i64 {
+    let annotations = object.annotations();
+    annotations.iter().find(|(key, _)| *key == WAVE).and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifests::Manifests;
+
+    fn kinds(method: Method, text: &str) -> Vec<String> {
+        let manifests = Manifests::parse("a.yaml", text).unwrap();
+        let order = apply_order(method, manifests.objects());
+        order.into_iter().map(|at| manifests.objects()[at].display_name().to_owned()).collect()
+    }
+
+    const TEXT: &str = "
+{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, annotations: {argocd.argoproj.io/sync-wave: '-1'}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: s}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: n}}
+---
+{apiVersion: example.com/v1, kind: Thing, metadata: {name: t}}
+";
+
+    #[test]
+    fn each_method_has_its_own_order() {
+        assert_eq!(kinds(Method::Client, TEXT), ["d", "s", "n", "t"]);
+        assert_eq!(kinds(Method::Helm, TEXT), ["n", "s", "d", "t"]);
+        assert_eq!(kinds(Method::Argocd, TEXT), ["d", "n", "s", "t"]);
+    }
+}

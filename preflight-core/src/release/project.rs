@@ -1,0 +1,75 @@
+//! The cluster as it will be once the release is applied.
+
+use std::sync::Arc;
+
+use super::Release;
+use crate::cluster::{ClusterError, Listed, Reader, View};
+
+/// The cluster as it will be once the release is applied: what is there, plus the release. It lists as the
+/// cluster does.
+#[derive(Clone)]
+pub struct Projected {
+    reader: Reader,
+    release: Arc<Release>,
+}
+
+impl Projected {
+    pub(crate) const fn new(reader: Reader, release: Arc<Release>) -> Self {
+        Self { reader, release }
+    }
+
+    /// All objects of a kind, as they will be.
+    ///
+    /// # Errors
+    /// They cannot be listed, the plugin did not declare that it lists them, or an object of the release does
+    /// not fit the view.
+    pub async fn list<V: View>(&self) -> Result<ProjectedList<V>, ClusterError> {
+        let live = self.reader.list::<V>().await?;
+        let resource = V::resource();
+        let mut coming = Listed::new();
+        for planned in self.release.objects() {
+            let Some(kind) = planned.serving.resource() else { continue };
+            if kind.group != resource.group || kind.plural != resource.plural {
+                continue;
+            }
+            let Some(name) = planned.object.name() else { continue };
+            let view = crate::cluster::view_of(&planned.effective, &format!("read {}", planned.object.id()))?;
+            coming.put(planned.namespace.as_deref().unwrap_or_default(), name, view);
+        }
+        Ok(ProjectedList { live, coming })
+    }
+}
+
+/// Objects of one kind, as they will be.
+#[derive(Debug)]
+pub struct ProjectedList<V> {
+    live: Arc<Listed<V>>,
+    coming: Listed<V>,
+}
+
+impl<V> ProjectedList<V> {
+    /// The cluster-wide object of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&V> {
+        self.get_in("", name)
+    }
+
+    /// The object of that name in that namespace.
+    #[must_use]
+    pub fn get_in(&self, namespace: &str, name: &str) -> Option<&V> {
+        self.coming.get_in(namespace, name).or_else(|| self.live.get_in(namespace, name))
+    }
+
+    /// Whether there will be a cluster-wide object of that name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Every object, with its namespace (empty if it has none) and name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &V)> {
+        let stays =
+            |(namespace, name, _): &(&str, &str, &V)| self.coming.get_in(namespace, name).is_none();
+        self.live.iter().filter(stays).chain(self.coming.iter())
+    }
+}
