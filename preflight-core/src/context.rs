@@ -21,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) session: Arc<Session>,
     pub(crate) manifests: Manifests,
     pub(crate) environment: Environment,
+    pub(crate) cluster_context: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) default_namespace: String,
     pub(crate) settings: SettingsMap,
@@ -57,7 +58,11 @@ impl Context {
     /// The cluster, whether or not it can be reached.
     #[must_use]
     pub fn unconnected(&self) -> Reader {
-        Reader::new(Arc::clone(&self.shared.session), Arc::clone(&self.reads), self.plugin)
+        Reader::new(
+            Arc::clone(&self.shared.session),
+            Arc::clone(&self.reads),
+            self.plugin,
+        )
     }
 
     /// The objects about to be applied, as written.
@@ -76,7 +81,9 @@ impl Context {
             let reads: Arc<[Read]> = Arc::new([Read::dynamic("live counterparts of the release's objects")]);
             let reader = Reader::new(Arc::clone(&shared.session), reads, "release");
             let method = shared.environment.apply().method;
-            Release::work_out(&shared.manifests, method, &shared.default_namespace, &reader).await.map(Arc::new)
+            Release::work_out(&shared.manifests, method, &shared.default_namespace, &reader)
+                .await
+                .map(Arc::new)
         };
         shared.release.get_or_try_init(|| work).await.cloned()
     }
@@ -96,6 +103,12 @@ impl Context {
         &self.shared.environment
     }
 
+    /// The kubeconfig's context in use, for commands that users are to paste.
+    #[must_use]
+    pub fn cluster_context(&self) -> Option<&str> {
+        self.shared.cluster_context.as_deref()
+    }
+
     /// The namespace that was asked for with `-n` or by the environment, if one was.
     #[must_use]
     pub fn requested_namespace(&self) -> Option<&str> {
@@ -108,9 +121,15 @@ impl Context {
     /// The plugin's descriptor does not claim these settings.
     pub fn settings<S: Settings>(&self) -> Result<Arc<S>, Undecided> {
         let settings = self.shared.settings.get(&TypeId::of::<S>()).cloned();
-        settings.and_then(|settings| settings.downcast().ok()).ok_or_else(|| {
-            Undecided::unknown(format!("the plugin {} does not claim the settings `{}`", self.plugin, S::SECTION))
-        })
+        settings
+            .and_then(|settings| settings.downcast().ok())
+            .ok_or_else(|| {
+                Undecided::unknown(format!(
+                    "the plugin {} does not claim the settings `{}`",
+                    self.plugin,
+                    S::SECTION
+                ))
+            })
     }
 
     /// When the check must be done.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Cause, Undecided};
 use crate::plugin::Phase;
+use crate::redact::redact;
 use crate::result::{
     Basis, CheckResult, Finding, Outcome, Remediation, RuleResult, Severity, Status, Subject,
 };
@@ -41,7 +42,12 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn new(name: &'static str, phase: Phase, rules: &[&'static Rule]) -> Self {
-        Self { name, phase, rules: rules.into(), notes: Arc::default() }
+        Self {
+            name,
+            phase,
+            rules: rules.into(),
+            notes: Arc::default(),
+        }
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -55,12 +61,14 @@ impl Record {
 
     pub(crate) fn undecided(&self, rules: &[&'static Rule], undecided: &Undecided) {
         for rule in rules {
+            let message = || redact(&undecided.message).into_owned();
             self.say(rule, |said| match &undecided.cause {
                 Cause::Unknown => {
-                    said.unknown.get_or_insert_with(|| (undecided.message.clone(), undecided.advice.clone()));
+                    said.unknown
+                        .get_or_insert_with(|| (message(), undecided.advice.clone()));
                 }
                 Cause::Blocked(by) => {
-                    said.skipped.get_or_insert_with(|| (undecided.message.clone(), Some(by.id())));
+                    said.skipped.get_or_insert_with(|| (message(), Some(by.id())));
                 }
             });
         }
@@ -68,16 +76,26 @@ impl Record {
 
     /// Says of every rule that nothing has been concluded about what became of it.
     pub(crate) fn undecided_rest(&self, undecided: &Undecided) {
-        let rest: Vec<_> = {
-            let notes = self.notes();
-            let open = |rule: &&&'static Rule| {
-                notes.said.get(rule.id()).is_none_or(|said| {
-                    said.concluded.is_none() && said.unknown.is_none() && said.skipped.is_none()
-                })
-            };
-            self.rules.iter().filter(open).copied().collect()
-        };
+        let rest = self.open_rules();
         self.undecided(&rest, undecided);
+    }
+
+    /// Says of every rule that nothing has been concluded about that it was set aside.
+    pub(crate) fn set_aside_rest(&self, why: &str) {
+        for rule in self.open_rules() {
+            self.say(rule, |said| said.skipped = Some((why.to_owned(), None)));
+        }
+    }
+
+    /// The declared rules of which nothing final has been said.
+    fn open_rules(&self) -> Vec<&'static Rule> {
+        let notes = self.notes();
+        let open = |rule: &&&'static Rule| {
+            notes.said.get(rule.id()).is_none_or(|said| {
+                said.concluded.is_none() && said.unknown.is_none() && said.skipped.is_none()
+            })
+        };
+        self.rules.iter().filter(open).copied().collect()
     }
 
     /// The result of what has been written so far. A declared rule of which nothing was concluded is unknown.
@@ -113,22 +131,41 @@ impl Record {
 /// something examined.
 fn outcome(said: Option<&Said>, accepted: bool) -> Outcome {
     let Some(said) = said else {
-        return Outcome::Unknown { why: UNCONCLUDED.to_owned(), advice: None, accepted };
+        return Outcome::Unknown {
+            why: UNCONCLUDED.to_owned(),
+            advice: None,
+            accepted,
+        };
     };
     if said.failed > 0 {
         return Outcome::Failed;
     }
     if let Some((why, advice)) = &said.unknown {
-        return Outcome::Unknown { why: why.clone(), advice: advice.clone(), accepted };
+        return Outcome::Unknown {
+            why: why.clone(),
+            advice: advice.clone(),
+            accepted,
+        };
     }
     if let Some((why, by)) = &said.skipped {
-        return Outcome::Skipped { why: why.clone(), blocked_by: by.map(str::to_owned) };
+        return Outcome::Skipped {
+            why: why.clone(),
+            blocked_by: by.map(str::to_owned),
+        };
     }
     match &said.concluded {
-        None => Outcome::Unknown { why: UNCONCLUDED.to_owned(), advice: None, accepted },
+        None => Outcome::Unknown {
+            why: UNCONCLUDED.to_owned(),
+            advice: None,
+            accepted,
+        },
         Some(_) if said.warned > 0 => Outcome::Warning,
-        Some(what) if said.examined == 0 => Outcome::NotApplicable { why: format!("no {what}") },
-        Some(evidence) => Outcome::Passed { evidence: evidence.clone() },
+        Some(what) if said.examined == 0 => Outcome::NotApplicable {
+            why: format!("no {what}"),
+        },
+        Some(evidence) => Outcome::Passed {
+            evidence: evidence.clone(),
+        },
     }
 }
 
@@ -157,7 +194,10 @@ fn headline(status: Status, rules: &[RuleResult], findings: &[Finding]) -> (Stri
             0 => String::new(),
             n => format!(" (and {n} more)"),
         };
-        return (format!("{}{more}", worst.message), Some(worst.remediation.to_string()));
+        return (
+            format!("{}{more}", worst.message),
+            Some(worst.remediation.to_string()),
+        );
     }
     let first = |pick: &dyn Fn(&Outcome) -> Option<(String, Option<String>)>| {
         rules.iter().find_map(|rule| pick(&rule.outcome))
@@ -168,7 +208,10 @@ fn headline(status: Status, rules: &[RuleResult], findings: &[Finding]) -> (Stri
             _ => None,
         }),
         Status::Skipped => first(&|outcome| match outcome {
-            Outcome::Skipped { why, blocked_by: Some(by) } => Some((format!("blocked by {by}: {why}"), None)),
+            Outcome::Skipped {
+                why,
+                blocked_by: Some(by),
+            } => Some((format!("blocked by {by}: {why}"), None)),
             Outcome::Skipped { why, .. } => Some((why.clone(), None)),
             _ => None,
         }),
@@ -214,7 +257,11 @@ impl Examination {
     /// Begins the examination of a rule.
     #[must_use]
     pub fn rule(&self, rule: &'static Rule) -> RuleCheck<'_> {
-        RuleCheck { rule, record: &self.record, examined: 0 }
+        RuleCheck {
+            rule,
+            record: &self.record,
+            examined: 0,
+        }
     }
 
     /// `None` where `result` is an error: these rules are then unknown (or skipped, where a failed cause
@@ -274,14 +321,26 @@ impl RuleCheck<'_> {
 
     /// The rule is violated now, but the same question may get another answer soon.
     pub fn fail_for_now(&mut self, subject: Subject, message: impl Into<String>, remediation: Remediation) {
-        self.add(Severity::Failed, subject, message.into(), remediation, |finding| finding.transient = true);
+        self.add(
+            Severity::Failed,
+            subject,
+            message.into(),
+            remediation,
+            |finding| finding.transient = true,
+        );
     }
 
     /// The rule will be violated, as far as we can work out.
     pub fn predict(&mut self, subject: Subject, message: impl Into<String>, remediation: Remediation) {
-        self.add(Severity::Failed, subject, message.into(), remediation, |finding| {
-            finding.basis = Basis::Predicted;
-        });
+        self.add(
+            Severity::Failed,
+            subject,
+            message.into(),
+            remediation,
+            |finding| {
+                finding.basis = Basis::Predicted;
+            },
+        );
     }
 
     /// Nothing stands in the way, but this deserves attention.
@@ -297,6 +356,7 @@ impl RuleCheck<'_> {
         remediation: Remediation,
         more: impl FnOnce(&mut Finding),
     ) {
+        let message = redact(&message).into_owned();
         let mut finding = Finding::new(self.rule, severity, subject, message, remediation);
         more(&mut finding);
         self.record.notes().findings.push(finding);
@@ -309,7 +369,11 @@ impl RuleCheck<'_> {
     /// Concludes with the count as evidence: `4 PriorityClasses`. With nothing examined the rule does not
     /// apply, which is no pass.
     pub fn conclude(self, what: &str) {
-        let evidence = if self.examined == 0 { what.to_owned() } else { format!("{} {what}", self.examined) };
+        let evidence = if self.examined == 0 {
+            what.to_owned()
+        } else {
+            format!("{} {what}", self.examined)
+        };
         self.close(evidence);
     }
 

@@ -14,9 +14,7 @@ use crate::result::CheckResult;
 use crate::rule::{Rule, Stability};
 
 /// What a deploy must wait for. Not the order of the work: everything starts at once.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Phase {

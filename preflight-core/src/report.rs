@@ -49,7 +49,10 @@ pub struct SetAside {
 impl SetAside {
     /// Says that `name` was not looked at.
     pub fn new(name: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { name: name.into(), why: why.into() }
+        Self {
+            name: name.into(),
+            why: why.into(),
+        }
     }
 }
 
@@ -166,7 +169,11 @@ impl Report {
                 Event::ClusterKnown { facts: known } => facts = Some(known.clone()),
                 Event::CheckFinished { result } => checks.push(result.clone()),
                 Event::Interrupted { why } => interrupted = Some(why.clone()),
-                Event::RunFinished { verdict, finished_at, duration_ms } => {
+                Event::RunFinished {
+                    verdict,
+                    finished_at,
+                    duration_ms,
+                } => {
                     let place = |check: &CheckResult| order.iter().position(|(name, _)| *name == check.name);
                     checks.sort_by_key(|check| (check.phase, place(check)));
                     return Some(Self {
@@ -183,6 +190,21 @@ impl Report {
             }
         }
         None
+    }
+
+    /// A report of a run whose events were lost; only the verdict stands.
+    pub(crate) fn without_events(verdict: Verdict, facts: RunFacts) -> Self {
+        let finished_at = facts.started_at.clone();
+        Self {
+            api_version: API_VERSION.to_owned(),
+            kind: "PreflightReport".to_owned(),
+            verdict,
+            facts,
+            finished_at,
+            duration_ms: 0,
+            checks: Vec::new(),
+            interrupted: None,
+        }
     }
 
     /// The check of that name.
@@ -223,15 +245,24 @@ pub fn judge(checks: &[CheckResult], set_aside: Vec<SetAside>, expires_at: Strin
         match &rule.outcome {
             Outcome::Unknown { accepted: true, .. } => accepted_unknown.push(rule.rule.clone()),
             Outcome::Unknown { .. } => unknown.push(rule.rule.clone()),
-            Outcome::Skipped { why, blocked_by: Some(cause) } => {
+            Outcome::Skipped {
+                why,
+                blocked_by: Some(cause),
+            } => {
                 blocked.get_or_insert_with(|| format!("{why} ({cause})"));
             }
             _ => {}
         }
     }
-    let unknown_checks = checks.iter().filter(|check| check.status == Status::Unknown).count();
+    let unknown_checks = checks
+        .iter()
+        .filter(|check| check.status == Status::Unknown)
+        .count();
     let evidence = checks.iter().any(|check| {
-        check.rules.iter().any(|rule| matches!(rule.outcome, Outcome::Passed { .. } | Outcome::Warning))
+        check
+            .rules
+            .iter()
+            .any(|rule| matches!(rule.outcome, Outcome::Passed { .. } | Outcome::Warning))
     });
     let decision = if failures > 0 || blocked.is_some() {
         Decision::NoGo
@@ -243,7 +274,9 @@ pub fn judge(checks: &[CheckResult], set_aside: Vec<SetAside>, expires_at: Strin
     let cause = match decision {
         Decision::NoGo => worst(checks, Status::Failed).or(blocked),
         Decision::Unknown if checks.is_empty() => Some("no check was run".to_owned()),
-        Decision::Unknown => worst(checks, Status::Unknown).or_else(|| Some("nothing was examined".to_owned())),
+        Decision::Unknown => {
+            worst(checks, Status::Unknown).or_else(|| Some("nothing was examined".to_owned()))
+        }
         Decision::Go => None,
     };
     let worth_a_retry = failures > 0 && checks.iter().flat_map(CheckResult::failures).all(|f| f.transient);
@@ -263,7 +296,10 @@ pub fn judge(checks: &[CheckResult], set_aside: Vec<SetAside>, expires_at: Strin
 
 /// The message of the worst check of that status. Checks are compared by phase, then as given.
 fn worst(checks: &[CheckResult], status: Status) -> Option<String> {
-    let check = checks.iter().filter(|check| check.status == status).min_by_key(|check| check.phase)?;
+    let check = checks
+        .iter()
+        .filter(|check| check.status == status)
+        .min_by_key(|check| check.phase)?;
     Some(format!("{}: {}", check.name, check.message))
 }
 
@@ -284,7 +320,11 @@ fn headline(
         }
     };
     add(warnings, "warning", "warnings");
-    add(accepted.len(), "rule not known (accepted)", "rules not known (accepted)");
+    add(
+        accepted.len(),
+        "rule not known (accepted)",
+        "rules not known (accepted)",
+    );
     add(set_aside.len(), "check set aside", "checks set aside");
     line
 }
@@ -294,7 +334,15 @@ fn headline(
 pub fn by_phase(checks: &[CheckResult]) -> Vec<(Phase, Vec<&CheckResult>)> {
     Phase::ALL
         .into_iter()
-        .map(|phase| (phase, checks.iter().filter(|check| check.phase == phase).collect::<Vec<_>>()))
+        .map(|phase| {
+            (
+                phase,
+                checks
+                    .iter()
+                    .filter(|check| check.phase == phase)
+                    .collect::<Vec<_>>(),
+            )
+        })
         .filter(|(_, checks)| !checks.is_empty())
         .collect()
 }

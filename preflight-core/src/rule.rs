@@ -4,7 +4,17 @@ use std::fmt;
 
 /// What happens if a violated rule is ignored.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -47,11 +57,7 @@ impl Rule {
     /// and that the doc comment has a summary, a blank line and a body.
     #[doc(hidden)]
     #[must_use]
-    pub const fn __new(
-        id: &'static str,
-        doc: &'static str,
-        consequence: Consequence,
-    ) -> Self {
+    pub const fn __new(id: &'static str, doc: &'static str, consequence: Consequence) -> Self {
         assert!(is_rule_id(id), "a rule id is `plugin/rule` in kebab-case");
         assert!(
             has_summary_and_body(doc),
@@ -89,7 +95,11 @@ impl Rule {
     /// The whole runbook, in Markdown.
     #[must_use]
     pub fn runbook(&self) -> String {
-        let lines: Vec<_> = self.doc.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+        let lines: Vec<_> = self
+            .doc
+            .lines()
+            .map(|line| line.strip_prefix(' ').unwrap_or(line))
+            .collect();
         lines.join("\n").trim().to_owned()
     }
 
@@ -230,7 +240,10 @@ mod tests {
 
     #[test]
     fn the_macro_keeps_order_text_and_kind() {
-        assert_eq!(RULES.iter().map(|rule| rule.id()).collect::<Vec<_>>(), ["demo/first", "demo/second"]);
+        assert_eq!(
+            RULES.iter().map(|rule| rule.id()).collect::<Vec<_>>(),
+            ["demo/first", "demo/second"]
+        );
         assert_eq!(FIRST.summary(), "A summary that runs over two lines.");
         assert!(FIRST.runbook().ends_with("The body."));
         assert_eq!(SECOND.consequence(), crate::Consequence::Policy);
@@ -239,7 +252,14 @@ mod tests {
 
     #[test]
     fn ids_are_plugin_slash_rule() {
-        for (id, fine) in [("a/b", true), ("a-1/b-2", true), ("ab", false), ("a/b/c", false), ("a/B", false), ("/a", false)] {
+        for (id, fine) in [
+            ("a/b", true),
+            ("a-1/b-2", true),
+            ("ab", false),
+            ("a/b/c", false),
+            ("a/B", false),
+            ("/a", false),
+        ] {
             assert_eq!(super::is_rule_id(id), fine, "{id}");
         }
     }

@@ -50,6 +50,15 @@ crate::rules! { plugin "cluster-connectivity";
     /// The address was reached and answers HTTP, but not as the Kubernetes API does: a load balancer with no
     /// healthy back end, a login page, another service on the port.
     HTTP_ERROR = "http-error", wont_land;
+    /// The cluster is another one than the environment means.
+    ///
+    /// The environment pins a cluster with `cluster_uid`, the UID of its `kube-system` namespace, and what answers
+    /// has another. The kubeconfig's context leads elsewhere. Name the right context, or correct the pin:
+    ///
+    /// ```sh
+    /// kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'
+    /// ```
+    WRONG_CLUSTER = "wrong-cluster", policy;
     /// The credentials for the cluster cannot be had.
     ///
     /// The kubeconfig names an exec plugin, token file or certificate that cannot be run or read. The message

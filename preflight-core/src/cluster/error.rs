@@ -14,6 +14,8 @@ pub enum ClusterErrorKind {
     Connect(ConnectFailure),
     /// It answers, but not as a Kubernetes API server.
     NotKubernetes,
+    /// It is another cluster than the one that the environment means.
+    WrongCluster,
     /// 401: it does not accept the credentials; `expired` if they say so themselves.
     Unauthorized {
         /// The credentials' own time is over.
@@ -50,8 +52,16 @@ pub struct ClusterError {
 }
 
 impl ClusterError {
-    pub(crate) fn new(kind: ClusterErrorKind, question: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, question: question.into(), message: message.into() }
+    pub(crate) fn new(
+        kind: ClusterErrorKind,
+        question: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            question: question.into(),
+            message: message.into(),
+        }
     }
 
     /// What kind of error it is.
@@ -72,6 +82,7 @@ impl ClusterError {
         match &self.kind {
             ClusterErrorKind::Connect(failure) => Some(causes::of(&failure.kind)),
             ClusterErrorKind::NotKubernetes => Some(&causes::HTTP_ERROR),
+            ClusterErrorKind::WrongCluster => Some(&causes::WRONG_CLUSTER),
             ClusterErrorKind::Unauthorized { expired: true } => Some(&causes::CREDENTIALS_EXPIRED),
             ClusterErrorKind::Unauthorized { expired: false } => Some(&causes::CREDENTIALS_REJECTED),
             ClusterErrorKind::AdmissionDeniesAll => Some(&causes::ADMISSION_DENIES_ALL),

@@ -19,7 +19,9 @@ pub(crate) struct Flights<T> {
 
 impl<T> Default for Flights<T> {
     fn default() -> Self {
-        Self { under_way: Arc::default() }
+        Self {
+            under_way: Arc::default(),
+        }
     }
 }
 
@@ -38,7 +40,10 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
                     let (all, key) = (Arc::clone(&self.under_way), question.clone());
                     let task = tokio::spawn(async move {
                         let answer = asking.await;
-                        if answer.as_ref().is_err_and(|error: &ClusterError| error.cause().is_none()) {
+                        if answer
+                            .as_ref()
+                            .is_err_and(|error: &ClusterError| error.cause().is_none())
+                        {
                             all.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
                         }
                         answer
@@ -64,7 +69,10 @@ mod tests {
 
     use super::*;
 
-    fn counted(asked: &Arc<AtomicUsize>, answer: Result<u8, ()>) -> BoxFuture<'static, Result<u8, ClusterError>> {
+    fn counted(
+        asked: &Arc<AtomicUsize>,
+        answer: Result<u8, ()>,
+    ) -> BoxFuture<'static, Result<u8, ClusterError>> {
         let asked = Arc::clone(asked);
         async move {
             asked.fetch_add(1, Ordering::SeqCst);
@@ -86,7 +94,10 @@ mod tests {
     #[tokio::test]
     async fn an_error_is_shared_by_who_waits_and_not_kept() {
         let (flights, asked) = (Flights::<u8>::default(), Arc::new(AtomicUsize::new(0)));
-        let ask = |answer| flights.join("q".to_owned(), || counted(&asked, answer));
+        let ask = |answer| {
+            let asked = Arc::clone(&asked);
+            flights.join("q".to_owned(), move || counted(&asked, answer))
+        };
         let (a, b) = tokio::join!(ask(Err(())), ask(Err(())));
         assert!(a.is_err() && b.is_err());
         assert_eq!(asked.load(Ordering::SeqCst), 1);

@@ -19,9 +19,9 @@ pub use access::{Act, Identity, Permission};
 pub use connect::{Access, AccessError, AccessOptions};
 pub use discovery::{Discovery, Lookup, Served};
 pub use error::{ClusterError, ClusterErrorKind};
-pub use resource::{Listed, Read, ReadOf, Resource, View};
 #[cfg(feature = "kube")]
 pub use resource::ScopeOf;
+pub use resource::{Listed, Read, ReadOf, Resource, View};
 pub use session::{Credential, Reader, Readiness, ServerVersion, User};
 pub(crate) use session::{Session, view_of};
 
@@ -37,7 +37,10 @@ pub struct Cluster {
 enum Source {
     Access(Arc<Access>),
     Snapshot(Snapshot),
-    #[cfg_attr(not(feature = "kube"), expect(dead_code, reason = "made by From<kube::Client> only"))]
+    #[cfg_attr(
+        not(feature = "kube"),
+        expect(dead_code, reason = "made by From<kube::Client> only")
+    )]
     Client(kube::Client),
 }
 
@@ -47,13 +50,17 @@ impl Cluster {
     /// # Errors
     /// No kubeconfig, an unknown context, or one that cannot be used; the message says what to do.
     pub fn resolve(options: &AccessOptions) -> Result<Self, AccessError> {
-        Ok(Self { source: Source::Access(Arc::new(Access::resolve(options)?)) })
+        Ok(Self {
+            source: Source::Access(Arc::new(Access::resolve(options)?)),
+        })
     }
 
     /// A record that stands in for the cluster.
     #[must_use]
     pub const fn from_snapshot(snapshot: Snapshot) -> Self {
-        Self { source: Source::Snapshot(snapshot) }
+        Self {
+            source: Source::Snapshot(snapshot),
+        }
     }
 
     /// `cluster` or `snapshot`.
@@ -73,6 +80,12 @@ impl Cluster {
             Source::Snapshot(snapshot) => snapshot.server(),
             Source::Client(_) => None,
         }
+    }
+
+    /// Whether the kubeconfig says not to verify the API server's certificate.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        matches!(&self.source, Source::Access(access) if access.insecure())
     }
 
     /// The kubeconfig's context.
@@ -103,6 +116,8 @@ impl From<Snapshot> for Cluster {
 #[cfg(feature = "kube")]
 impl From<kube::Client> for Cluster {
     fn from(client: kube::Client) -> Self {
-        Self { source: Source::Client(client) }
+        Self {
+            source: Source::Client(client),
+        }
     }
 }

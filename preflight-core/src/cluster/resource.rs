@@ -72,7 +72,11 @@ impl Resource {
     /// `deployments.apps`, or `pods` in the core group.
     #[must_use]
     pub fn group_resource(&self) -> String {
-        if self.group.is_empty() { self.plural.to_string() } else { format!("{}.{}", self.plural, self.group) }
+        if self.group.is_empty() {
+            self.plural.to_string()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
     }
 }
 
@@ -115,7 +119,11 @@ where
     K::Scope: ScopeOf,
 {
     fn resource() -> Resource {
-        let make = if K::Scope::NAMESPACED { Resource::namespaced } else { Resource::cluster_wide };
+        let make = if K::Scope::NAMESPACED {
+            Resource::namespaced
+        } else {
+            Resource::cluster_wide
+        };
         make(K::GROUP, K::VERSION, K::URL_PATH_SEGMENT, K::KIND)
     }
 }
@@ -143,7 +151,9 @@ pub struct Listed<V> {
 
 impl<V> Listed<V> {
     pub(crate) const fn new() -> Self {
-        Self { items: BTreeMap::new() }
+        Self {
+            items: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn put(&mut self, namespace: &str, name: &str, item: V) {
@@ -170,7 +180,9 @@ impl<V> Listed<V> {
 
     /// Every object, with its namespace (empty if it has none) and name, in that order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &V)> {
-        self.items.iter().map(|((namespace, name), item)| (namespace.as_str(), name.as_str(), item))
+        self.items
+            .iter()
+            .map(|((namespace, name), item)| (namespace.as_str(), name.as_str(), item))
     }
 
     /// How many there are.
@@ -209,7 +221,11 @@ pub(crate) trait Sink: Send {
 impl<V: View> Sink for Listed<V> {
     fn take(&mut self, item: &RawValue) -> Result<(), serde_json::Error> {
         let named: Named = serde_json::from_str(item.get())?;
-        self.put(&named.metadata.namespace, &named.metadata.name, serde_json::from_str(item.get())?);
+        self.put(
+            &named.metadata.namespace,
+            &named.metadata.name,
+            serde_json::from_str(item.get())?,
+        );
         Ok(())
     }
 
@@ -247,7 +263,10 @@ pub struct Read {
 
 impl std::fmt::Debug for Read {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Read").field("of", &self.of).field("verb", &self.verb).finish_non_exhaustive()
+        f.debug_struct("Read")
+            .field("of", &self.of)
+            .field("verb", &self.verb)
+            .finish_non_exhaustive()
     }
 }
 
@@ -265,25 +284,41 @@ impl Read {
     /// Gets objects of a kind by name.
     #[must_use]
     pub const fn get(resource: Resource) -> Self {
-        Self { of: ReadOf::Resource(resource), verb: "get", view: None }
+        Self {
+            of: ReadOf::Resource(resource),
+            verb: "get",
+            view: None,
+        }
     }
 
     /// Gets objects by name whose kinds are known only at run time.
     #[must_use]
     pub const fn dynamic(why: &'static str) -> Self {
-        Self { of: ReadOf::Dynamic { why }, verb: "get", view: None }
+        Self {
+            of: ReadOf::Dynamic { why },
+            verb: "get",
+            view: None,
+        }
     }
 
     /// Gets a path that is not of objects.
     #[must_use]
     pub const fn path(path: &'static str) -> Self {
-        Self { of: ReadOf::Path(path), verb: "get", view: None }
+        Self {
+            of: ReadOf::Path(path),
+            verb: "get",
+            view: None,
+        }
     }
 
     /// Asks who one is, and what one or another may do.
     #[must_use]
     pub const fn access_reviews() -> Self {
-        Self { of: ReadOf::AccessReviews, verb: "create", view: None }
+        Self {
+            of: ReadOf::AccessReviews,
+            verb: "create",
+            view: None,
+        }
     }
 
     /// What it is of.
@@ -304,7 +339,9 @@ impl Read {
 
     pub(crate) fn allows_get(&self, resource: &Resource) -> bool {
         match &self.of {
-            ReadOf::Resource(of) => self.verb == "get" && of.group == resource.group && of.plural == resource.plural,
+            ReadOf::Resource(of) => {
+                self.verb == "get" && of.group == resource.group && of.plural == resource.plural
+            }
             ReadOf::Dynamic { .. } => true,
             _ => false,
         }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::access::{Act, Identity, Permission};
-use super::connect::CredentialExpiry;
+use super::connect::{ConnectFailure, CredentialExpiry, FailureKind};
 use super::discovery::{AggregatedList, Discovery, LegacyGroups, LegacyResources};
 use super::error::{ClusterError, ClusterErrorKind};
 use super::flight::Flights;
@@ -89,6 +89,10 @@ pub struct Credential {
 pub(crate) struct Session {
     wire: Wire,
     reads: Vec<Read>,
+    /// Whether the API server's certificate is not verified.
+    unverified: bool,
+    /// UID of the `kube-system` namespace of the cluster that the environment means.
+    pinned_uid: Option<String>,
     objects: Flights<Option<Arc<Value>>>,
     lists: Flights<Views>,
     discovery: Flights<Arc<Discovery>>,
@@ -104,22 +108,38 @@ impl Session {
         reads: Vec<Read>,
         deadline: Instant,
         recorder: Option<Recorder>,
+        pinned_uid: Option<String>,
     ) -> Arc<Self> {
         let server = cluster.server().unwrap_or("the API server").to_owned();
         let dial = match cluster.source.clone() {
             Source::Access(access) => async move {
                 let connection = access.connect(deadline).await?;
-                Ok(Line { client: connection.client, credentials: connection.credentials })
+                Ok(Line {
+                    client: connection.client,
+                    credentials: connection.credentials,
+                })
             }
             .boxed(),
-            Source::Snapshot(snapshot) => {
-                async move { Ok(Line { client: snapshot.client(), credentials: Vec::new() }) }.boxed()
+            Source::Snapshot(snapshot) => async move {
+                Ok(Line {
+                    client: snapshot.client(),
+                    credentials: Vec::new(),
+                })
             }
-            Source::Client(client) => async move { Ok(Line { client, credentials: Vec::new() }) }.boxed(),
+            .boxed(),
+            Source::Client(client) => async move {
+                Ok(Line {
+                    client,
+                    credentials: Vec::new(),
+                })
+            }
+            .boxed(),
         };
         Arc::new(Self {
             wire: Wire::new(dial, server, deadline, recorder),
             reads,
+            unverified: cluster.is_unverified(),
+            pinned_uid,
             objects: Flights::default(),
             lists: Flights::default(),
             discovery: Flights::default(),
@@ -131,23 +151,56 @@ impl Session {
     }
 
     /// The first contact. Nothing else is asked before it has been made.
-    async fn version(self: &Arc<Self>) -> Result<(ServerVersion, Option<(String, SystemTime)>), ClusterError> {
+    async fn version(
+        self: &Arc<Self>,
+    ) -> Result<(ServerVersion, Option<(String, SystemTime)>), ClusterError> {
         let session = Arc::clone(self);
         let ask = move || {
             async move {
                 let asked = get("/version", JSON);
-                let reply = session.wire.ask(&asked).await?;
+                let reply = session.wire.ask(&asked).await.map_err(unanswered)?;
                 let now = SystemTime::now();
                 let reply = session.judge(&asked, reply).await?;
                 let version = serde_json::from_slice(&reply.body).map_err(|_| {
-                    let message = format!("Cannot connect to a Kubernetes API server at {}: what answers is something else", session.server());
+                    let message = format!(
+                        "Cannot connect to a Kubernetes API server at {}: what answers is something else",
+                        session.server()
+                    );
                     ClusterError::new(ClusterErrorKind::NotKubernetes, "get /version", message)
                 })?;
+                session.confirm_pinned().await?;
                 Ok((version, reply.date.map(|date| (date, now))))
             }
             .boxed()
         };
         self.versions.join("/version".to_owned(), ask).await
+    }
+
+    /// That this is the cluster that the environment means, where it names one.
+    async fn confirm_pinned(&self) -> Result<(), ClusterError> {
+        let Some(pinned) = &self.pinned_uid else {
+            return Ok(());
+        };
+        let asked = get("/api/v1/namespaces/kube-system", JSON);
+        let reply = self.wire.ask(&asked).await?;
+        let reply = self.judge(&asked, reply).await?;
+        let namespace: Value = decode(&asked, &reply)?;
+        let uid = namespace
+            .pointer("/metadata/uid")
+            .and_then(Value::as_str)
+            .unwrap_or("none");
+        if uid == pinned {
+            return Ok(());
+        }
+        let message = format!(
+            "{} is another cluster than the one that the environment means: its UID is {uid}, not {pinned}",
+            self.server()
+        );
+        Err(ClusterError::new(
+            ClusterErrorKind::WrongCluster,
+            "get kube-system",
+            message,
+        ))
     }
 
     pub(crate) fn server(&self) -> &str {
@@ -172,7 +225,9 @@ impl Session {
         let question = format!("{} {}", asked.method.to_lowercase(), asked.path);
         let status: Option<StatusObject> = serde_json::from_slice(&reply.body).ok();
         let is_status = status.as_ref().is_some_and(|status| status.kind == "Status");
-        let message = status.map(|status| status.message).filter(|message| !message.is_empty());
+        let message = status
+            .map(|status| status.message)
+            .filter(|message| !message.is_empty());
         let message = message.unwrap_or_else(|| format!("HTTP {}", reply.code));
         let kind = match reply.code {
             401 => {
@@ -180,9 +235,15 @@ impl Session {
                 let credentials = self.credentials().await.unwrap_or_default();
                 let expired = credentials.iter().any(|credential| credential.expires < now);
                 let message = format!("{} does not accept the credentials: {message}", self.server());
-                return Err(ClusterError::new(ClusterErrorKind::Unauthorized { expired }, question, message));
+                return Err(ClusterError::new(
+                    ClusterErrorKind::Unauthorized { expired },
+                    question,
+                    message,
+                ));
             }
-            403 if message.contains("admission control is denying all") => ClusterErrorKind::AdmissionDeniesAll,
+            403 if message.contains("admission control is denying all") => {
+                ClusterErrorKind::AdmissionDeniesAll
+            }
             403 => ClusterErrorKind::Forbidden,
             404 if is_status || asked.path != "/version" => ClusterErrorKind::NotFound,
             410 => ClusterErrorKind::Status(410),
@@ -194,14 +255,22 @@ impl Session {
                     self.server(),
                     reply.code
                 );
-                return Err(ClusterError::new(ClusterErrorKind::NotKubernetes, question, message));
+                return Err(ClusterError::new(
+                    ClusterErrorKind::NotKubernetes,
+                    question,
+                    message,
+                ));
             }
             code => ClusterErrorKind::Status(code),
         };
         Err(ClusterError::new(kind, question, message))
     }
 
-    async fn object(self: &Arc<Self>, path: String, accept: &'static str) -> Result<Option<Arc<Value>>, ClusterError> {
+    async fn object(
+        self: &Arc<Self>,
+        path: String,
+        accept: &'static str,
+    ) -> Result<Option<Arc<Value>>, ClusterError> {
         let session = Arc::clone(self);
         let asked = get(&path, accept);
         let ask = move || {
@@ -217,14 +286,18 @@ impl Session {
         self.objects.join(path, ask).await
     }
 
-    async fn list<V: View>(self: &Arc<Self>, namespace: Option<&str>) -> Result<Arc<Listed<V>>, ClusterError> {
+    async fn list<V: View>(
+        self: &Arc<Self>,
+        namespace: Option<&str>,
+    ) -> Result<Arc<Listed<V>>, ClusterError> {
         let path = V::resource().path(namespace);
         let session = Arc::clone(self);
         let asked_path = path.clone();
         let ask = move || async move { session.read_list(&V::resource(), &asked_path).await }.boxed();
         let views = self.lists.join(path.clone(), ask).await?;
         let view = views.get(&TypeId::of::<V>()).cloned();
-        view.and_then(|view| view.downcast().ok()).ok_or_else(|| undeclared::<V>(&path))
+        view.and_then(|view| view.downcast().ok())
+            .ok_or_else(|| undeclared::<V>(&path))
     }
 
     /// Reads a whole list, page by page, into every view that any plugin declared of it. A list that changes
@@ -235,8 +308,10 @@ impl Session {
             let declared = self.reads.iter().filter(|read| {
                 matches!(read.of(), ReadOf::Resource(of) if of.group == resource.group && of.plural == resource.plural)
             });
-            let mut sinks: HashMap<_, _> =
-                declared.filter_map(Read::view).map(|(id, new)| (id, new())).collect();
+            let mut sinks: HashMap<_, _> = declared
+                .filter_map(Read::view)
+                .map(|(id, new)| (id, new()))
+                .collect();
             let mut cont = String::new();
             loop {
                 let mut asked = get(path, JSON);
@@ -245,7 +320,9 @@ impl Session {
                     asked.query.push(("continue".to_owned(), cont.clone()));
                 }
                 let reply = match self.ask(&asked).await {
-                    Err(error) if matches!(error.kind(), ClusterErrorKind::Status(410)) && restarts < RESTARTS => {
+                    Err(error)
+                        if matches!(error.kind(), ClusterErrorKind::Status(410)) && restarts < RESTARTS =>
+                    {
                         restarts += 1;
                         continue 'anew;
                     }
@@ -259,7 +336,9 @@ impl Session {
                 }
                 cont = page.metadata.cont.unwrap_or_default();
                 if cont.is_empty() {
-                    return Ok(Arc::new(sinks.into_iter().map(|(id, sink)| (id, sink.finish())).collect()));
+                    return Ok(Arc::new(
+                        sinks.into_iter().map(|(id, sink)| (id, sink.finish())).collect(),
+                    ));
                 }
             }
         }
@@ -269,7 +348,8 @@ impl Session {
         let session = Arc::clone(self);
         let ask = move || {
             async move {
-                let (core, groups) = tokio::join!(session.discover_root("/api"), session.discover_root("/apis"));
+                let (core, groups) =
+                    tokio::join!(session.discover_root("/api"), session.discover_root("/apis"));
                 let mut discovery = Discovery::default();
                 for root in [core?, groups?] {
                     match root {
@@ -296,7 +376,10 @@ impl Session {
         }
         let groups: LegacyGroups = decode(&asked, &reply)?;
         let versions = groups.groups.into_iter().flat_map(|group| {
-            group.versions.into_iter().map(move |version| (group.name.clone(), version.version))
+            group
+                .versions
+                .into_iter()
+                .map(move |version| (group.name.clone(), version.version))
         });
         Ok(Root::Legacy(versions.collect()))
     }
@@ -307,7 +390,11 @@ impl Session {
         discovery: &mut Discovery,
     ) -> Result<(), ClusterError> {
         let asking = versions.iter().map(|(group, version)| async move {
-            let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+            let path = if group.is_empty() {
+                format!("/api/{version}")
+            } else {
+                format!("/apis/{group}/{version}")
+            };
             let asked = get(&path, JSON);
             let reply = self.ask(&asked).await?;
             decode::<LegacyResources>(&asked, &reply)
@@ -369,14 +456,22 @@ struct PageMeta {
     cont: Option<String>,
 }
 
-fn get(path: &str, accept: &str) -> Asked {
-    Asked {
-        method: "GET".to_owned(),
-        path: path.to_owned(),
-        query: Vec::new(),
-        accept: accept.to_owned(),
-        body: None,
+/// A server that does not answer the first question cannot be reached.
+fn unanswered(error: ClusterError) -> ClusterError {
+    if !matches!(error.kind(), ClusterErrorKind::Timeout) {
+        return error;
     }
+    let message = format!("Cannot connect: {error}");
+    let failure = ConnectFailure {
+        kind: FailureKind::Timeout,
+        message: message.clone(),
+        transient: true,
+    };
+    ClusterError::new(ClusterErrorKind::Connect(failure), "", message)
+}
+
+fn get(path: &str, accept: &str) -> Asked {
+    Asked::get(path, accept)
 }
 
 fn decode<'a, T: Deserialize<'a>>(asked: &Asked, reply: &'a Reply) -> Result<T, ClusterError> {
@@ -410,7 +505,11 @@ pub struct Reader {
 
 impl Reader {
     pub(crate) const fn new(session: Arc<Session>, reads: Arc<[Read]>, plugin: &'static str) -> Self {
-        Self { session, reads, plugin }
+        Self {
+            session,
+            reads,
+            plugin,
+        }
     }
 
     /// URL of the API server, or words for it.
@@ -419,13 +518,25 @@ impl Reader {
         self.session.server()
     }
 
+    /// Whether the kubeconfig says not to verify the API server's certificate.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        self.session.unverified
+    }
+
     /// When the credentials in use expire, where they say so.
     ///
     /// # Errors
     /// The credentials cannot be had.
     pub async fn credentials(&self) -> Result<Vec<Credential>, ClusterError> {
         let credentials = self.session.credentials().await?;
-        Ok(credentials.iter().map(|c| Credential { what: c.what.to_string(), expires: c.expires }).collect())
+        Ok(credentials
+            .iter()
+            .map(|c| Credential {
+                what: c.what.to_string(),
+                expires: c.expires,
+            })
+            .collect())
     }
 
     /// Makes contact, if it has not been made yet, and tells the server's version.
@@ -461,7 +572,10 @@ impl Reader {
                 let readiness = parse_readiness(&text);
                 let told = !readiness.passed.is_empty() || !readiness.failed.is_empty();
                 match reply.code {
-                    200 => Ok(Readiness { ready: true, ..readiness }),
+                    200 => Ok(Readiness {
+                        ready: true,
+                        ..readiness
+                    }),
                     500..=599 if told => Ok(readiness),
                     _ => Err(session.judge(&asked, reply).await.err().unwrap_or_else(|| {
                         ClusterError::new(ClusterErrorKind::Decode, "get /readyz", "no readiness is told")
@@ -533,16 +647,24 @@ impl Reader {
         let path = format!("{}/{name}", resource.path(namespace));
         self.declared(&path, |read| read.allows_get(resource))?;
         let secret = resource.group.is_empty() && resource.plural == "secrets";
-        self.session.object(path, if secret { METADATA_ONLY } else { JSON }).await
+        self.session
+            .object(path, if secret { METADATA_ONLY } else { JSON })
+            .await
     }
 
     /// One object by name through a view, or `None` if there is none.
     ///
     /// # Errors
     /// As [`Self::get`]; also if the object does not fit the view.
-    pub async fn get_as<V: View>(&self, namespace: Option<&str>, name: &str) -> Result<Option<V>, ClusterError> {
+    pub async fn get_as<V: View>(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<V>, ClusterError> {
         let resource = V::resource();
-        let Some(value) = self.get(&resource, namespace, name).await? else { return Ok(None) };
+        let Some(value) = self.get(&resource, namespace, name).await? else {
+            return Ok(None);
+        };
         view_of(&value, &format!("get {}/{name}", resource.path(namespace))).map(Some)
     }
 
@@ -599,5 +721,9 @@ fn parse_readiness(text: &str) -> Readiness {
             failed.push(name(rest));
         }
     }
-    Readiness { ready: false, passed, failed }
+    Readiness {
+        ready: false,
+        passed,
+        failed,
+    }
 }

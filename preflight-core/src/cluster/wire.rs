@@ -62,7 +62,13 @@ impl Wire {
         deadline: Instant,
         recorder: Option<Recorder>,
     ) -> Self {
-        Self { dialed: dial.shared(), server, permits: Semaphore::new(CONCURRENCY), deadline, recorder }
+        Self {
+            dialed: dial.shared(),
+            server,
+            permits: Semaphore::new(CONCURRENCY),
+            deadline,
+            recorder,
+        }
     }
 
     /// URL of the API server, or words for it.
@@ -72,7 +78,10 @@ impl Wire {
 
     /// The client, as soon as the credentials are had. No request is made.
     pub(crate) async fn line(&self) -> Result<Line, ClusterError> {
-        self.dialed.clone().await.map_err(|failure| connect_error(failure, ""))
+        self.dialed
+            .clone()
+            .await
+            .map_err(|failure| connect_error(failure, ""))
     }
 
     /// Asks, again if the failure is transient and the deadline allows.
@@ -94,9 +103,15 @@ impl Wire {
             if matches!(&result, Err(error) if timed_out(error)) {
                 timeouts += 1;
             }
-            let wait = waits.next().map(|wait| retry_after.map_or(wait, |after| after.min(RETRY_AFTER_CAP)));
+            let wait = waits
+                .next()
+                .map(|wait| retry_after.map_or(wait, |after| after.min(RETRY_AFTER_CAP)));
             match wait {
-                Some(wait) if transient && timeouts < ATTEMPTS_AFTER_TIMEOUT && Instant::now() + wait < self.deadline => {
+                Some(wait)
+                    if transient
+                        && timeouts < ATTEMPTS_AFTER_TIMEOUT
+                        && Instant::now() + wait < self.deadline =>
+                {
                     tracing::debug!(%question, ?wait, "asking again");
                     tokio::time::sleep(wait).await;
                 }
@@ -120,11 +135,18 @@ impl Wire {
         result
     }
 
-    async fn attempt(&self, asked: &Asked, question: &str) -> (Result<Reply, ClusterError>, Option<Duration>) {
+    async fn attempt(
+        &self,
+        asked: &Asked,
+        question: &str,
+    ) -> (Result<Reply, ClusterError>, Option<Duration>) {
         let until = self.deadline.min(Instant::now() + ATTEMPT);
         let Ok(answer) = timeout_at(until, self.once(asked, question)).await else {
             let message = format!("no answer from {} in time", self.server);
-            return (Err(ClusterError::new(ClusterErrorKind::Timeout, question, message)), None);
+            return (
+                Err(ClusterError::new(ClusterErrorKind::Timeout, question, message)),
+                None,
+            );
         };
         match answer {
             Ok((reply, retry_after)) => (Ok(reply), retry_after),
@@ -133,19 +155,32 @@ impl Wire {
     }
 
     async fn once(&self, asked: &Asked, question: &str) -> Result<(Reply, Option<Duration>), ClusterError> {
-        let line = self.dialed.clone().await.map_err(|failure| connect_error(failure, question))?;
+        let line = self
+            .dialed
+            .clone()
+            .await
+            .map_err(|failure| connect_error(failure, question))?;
         let cancelled = |_| ClusterError::new(ClusterErrorKind::Cancelled, question, "the run was cut short");
         let _permit = self.permits.acquire().await.map_err(cancelled)?;
         let started = Instant::now();
         let request = request(asked).map_err(|error| {
-            ClusterError::new(ClusterErrorKind::Decode, question, format!("cannot be asked: {error}"))
+            ClusterError::new(
+                ClusterErrorKind::Decode,
+                question,
+                format!("cannot be asked: {error}"),
+            )
         })?;
-        let response = line.client.send(request).await.map_err(|error| self.explain(error, question))?;
-        let code = response.status().as_u16();
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let date = header("date");
-        let retry_after = header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
-        let body = read_capped(response.into_body(), question).await?;
+        let response = line
+            .client
+            .send(request)
+            .await
+            .map_err(|error| self.explain(error, question))?;
+        let (head, body) = response.into_parts();
+        let code = head.status.as_u16();
+        let date = header(&head, "date").map(str::to_owned);
+        let retry_after = header(&head, "retry-after").and_then(|value| value.trim().parse().ok());
+        let retry_after = retry_after.map(Duration::from_secs);
+        let body = read_capped(body, question).await?;
         tracing::debug!(question, code, bytes = body.len(), elapsed = ?started.elapsed(), "answered");
         Ok((Reply { code, date, body }, retry_after))
     }
@@ -162,6 +197,10 @@ impl Wire {
         };
         connect_error(classify(&error, &self.server), question)
     }
+}
+
+fn header<'a>(head: &'a http::response::Parts, name: &str) -> Option<&'a str> {
+    head.headers.get(name)?.to_str().ok()
 }
 
 fn timed_out(error: &ClusterError) -> bool {
@@ -187,9 +226,14 @@ fn request(asked: &Asked) -> Result<http::Request<Body>, http::Error> {
         uri.push('=');
         percent_encode(value, &mut uri);
     }
-    let builder = http::Request::builder().method(asked.method.as_str()).uri(uri).header("accept", &asked.accept);
+    let builder = http::Request::builder()
+        .method(asked.method.as_str())
+        .uri(uri)
+        .header("accept", &asked.accept);
     match &asked.body {
-        Some(body) => builder.header("content-type", "application/json").body(Body::from(body.to_string().into_bytes())),
+        Some(body) => builder
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string().into_bytes())),
         None => builder.body(Body::empty()),
     }
 }
@@ -209,7 +253,11 @@ async fn read_capped(mut body: Body, question: &str) -> Result<Bytes, ClusterErr
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            ClusterError::new(ClusterErrorKind::Decode, question, format!("the answer was cut short: {error}"))
+            ClusterError::new(
+                ClusterErrorKind::Decode,
+                question,
+                format!("the answer was cut short: {error}"),
+            )
         })?;
         if let Ok(data) = frame.into_data() {
             if read.len() + data.len() > ANSWER_CAP {

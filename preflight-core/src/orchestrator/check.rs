@@ -31,7 +31,10 @@ pub(super) async fn perform(
     mut cut: watch::Receiver<Option<Cut>>,
 ) -> CheckResult {
     let Selected { plugin, descriptor } = check;
-    let mut time = descriptor.timeout.unwrap_or(descriptor.phase.deadline()).min(descriptor.phase.deadline());
+    let mut time = descriptor
+        .timeout
+        .unwrap_or(descriptor.phase.deadline())
+        .min(descriptor.phase.deadline());
     if let Some(cap) = cap {
         time = time.min(cap);
     }
@@ -66,7 +69,9 @@ pub(super) async fn perform(
                 .advice("this is a defect of Preflight or of the plugin: please report it"),
         ),
         End::Cut(Cut::Signal(why)) => {
-            record.undecided_rest(&Undecided::unknown(format!("the run was cut short: {why}")).advice("run it again"));
+            record.undecided_rest(
+                &Undecided::unknown(format!("the run was cut short: {why}")).advice("run it again"),
+            );
         }
         End::Cut(Cut::FailFast(why)) => record.set_aside_rest(&why),
     }
@@ -82,8 +87,9 @@ enum End {
 }
 
 async fn wait_for_cut(cut: &mut watch::Receiver<Option<Cut>>) -> Cut {
-    match cut.wait_for(Option::is_some).await {
-        Ok(cut) => cut.clone().unwrap_or_else(|| Cut::Signal("stopped".to_owned())),
+    let reason = cut.wait_for(Option::is_some).await.map(|cut| cut.clone());
+    match reason {
+        Ok(cut) => cut.unwrap_or_else(|| Cut::Signal("stopped".to_owned())),
         // The run was dropped; the task goes with it.
         Err(_) => std::future::pending().await,
     }

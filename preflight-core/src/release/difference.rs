@@ -22,10 +22,12 @@ pub(super) fn unchanged(wanted: &Value, live: &Value) -> bool {
 fn holds(live: &Value, wanted: &Value) -> bool {
     match (live, wanted) {
         (_, Value::Null) => true,
-        (Value::Object(live), Value::Object(wanted)) => wanted.iter().all(|(key, value)| match live.get(key) {
-            Some(live) => holds(live, value),
-            None => is_nothing(value),
-        }),
+        (Value::Object(live), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| match live.get(key) {
+                Some(live) => holds(live, value),
+                None => is_nothing(value),
+            })
+        }
         (Value::Array(live), Value::Array(wanted)) => {
             live.len() == wanted.len() && live.iter().zip(wanted).all(|(live, wanted)| holds(live, wanted))
         }
@@ -44,7 +46,10 @@ fn is_nothing(value: &Value) -> bool {
 
 /// The fingerprint of what `kubectl apply` applied last; snapshots hold it instead of the text.
 fn applied_last(live: &Value) -> Option<String> {
-    let annotation = live.pointer("/metadata/annotations")?.get(LAST_APPLIED)?.as_str()?;
+    let annotation = live
+        .pointer("/metadata/annotations")?
+        .get(LAST_APPLIED)?
+        .as_str()?;
     Some(last_applied_fingerprint(annotation))
 }
 
@@ -59,13 +64,22 @@ pub(crate) fn last_applied_fingerprint(annotation: &str) -> String {
 /// A digest of what an object says, without what says nothing.
 fn fingerprint(object: &Value) -> String {
     let mut object = object.clone();
-    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+    if let Some(annotations) = object
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
         annotations.remove(LAST_APPLIED);
     }
     prune(&mut object);
     // serde_json keeps the keys of objects sorted.
     let digest = Sha256::digest(object.to_string().as_bytes());
-    format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    format!(
+        "sha256:{}",
+        digest
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    )
 }
 
 fn prune(value: &mut Value) {
@@ -95,7 +109,8 @@ mod tests {
 
     #[test]
     fn the_same_again_is_unchanged_whatever_the_server_added() {
-        let wanted = json!({"kind": "ConfigMap", "metadata": {"name": "a", "labels": {}}, "data": {"a": "1"}});
+        let wanted =
+            json!({"kind": "ConfigMap", "metadata": {"name": "a", "labels": {}}, "data": {"a": "1"}});
         assert!(unchanged(&wanted, &live(&wanted, json!({"x": 1}))));
     }
 

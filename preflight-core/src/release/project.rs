@@ -28,11 +28,15 @@ impl Projected {
         let resource = V::resource();
         let mut coming = Listed::new();
         for planned in self.release.objects() {
-            let Some(kind) = planned.serving.resource() else { continue };
+            let Some(kind) = planned.serving.resource() else {
+                continue;
+            };
             if kind.group != resource.group || kind.plural != resource.plural {
                 continue;
             }
-            let Some(name) = planned.object.name() else { continue };
+            let Some(name) = planned.object.name() else {
+                continue;
+            };
             let view = crate::cluster::view_of(&planned.effective, &format!("read {}", planned.object.id()))?;
             coming.put(planned.namespace.as_deref().unwrap_or_default(), name, view);
         }
@@ -57,7 +61,9 @@ impl<V> ProjectedList<V> {
     /// The object of that name in that namespace.
     #[must_use]
     pub fn get_in(&self, namespace: &str, name: &str) -> Option<&V> {
-        self.coming.get_in(namespace, name).or_else(|| self.live.get_in(namespace, name))
+        self.coming
+            .get_in(namespace, name)
+            .or_else(|| self.live.get_in(namespace, name))
     }
 
     /// Whether there will be a cluster-wide object of that name.
@@ -68,8 +74,7 @@ impl<V> ProjectedList<V> {
 
     /// Every object, with its namespace (empty if it has none) and name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &V)> {
-        let stays =
-            |(namespace, name, _): &(&str, &str, &V)| self.coming.get_in(namespace, name).is_none();
+        let stays = |(namespace, name, _): &(&str, &str, &V)| self.coming.get_in(namespace, name).is_none();
         self.live.iter().filter(stays).chain(self.coming.iter())
     }
 }

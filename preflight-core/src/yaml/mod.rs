@@ -8,9 +8,11 @@ mod typed;
 use std::fmt;
 use std::sync::Arc;
 
-pub use node::{Key, Node, Value};
-pub use parse::parse_documents;
-pub use path::{FieldPath, Segment};
+pub(crate) use node::{Key, Node, Value};
+pub(crate) use parse::parse_documents;
+pub use path::FieldPath;
+
+pub(crate) use parse::{TEXT_CAP, text_of};
 pub(crate) use typed::Located;
 
 use schemars::JsonSchema;
@@ -21,32 +23,35 @@ const SNIPPET: usize = 200;
 
 /// A text and the name that users know it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub(crate) struct Source {
     name: String,
     text: String,
 }
 
 impl Source {
     /// A text under a name: a path, or `<stdin>`.
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text: text.into() })
+    pub(crate) fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            text: text.into(),
+        })
     }
 
     /// The name that users know it by.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// The text.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// The place of a span, with its line as a snippet.
     #[must_use]
-    pub fn place(&self, span: Span, exact: bool) -> Place {
+    pub(crate) fn place(&self, span: Span, exact: bool) -> Place {
         let line = self.text.lines().nth(span.line.saturating_sub(1) as usize);
         Place {
             snippet: line.map(|line| line.trim_end_matches('\r').chars().take(SNIPPET).collect()),
@@ -56,7 +61,7 @@ impl Source {
 
     /// The place of a span without its text, for what may be secret.
     #[must_use]
-    pub fn place_without_snippet(&self, span: Span, exact: bool) -> Place {
+    pub(crate) fn place_without_snippet(&self, span: Span, exact: bool) -> Place {
         Place {
             file: self.name.clone(),
             line: span.line,
@@ -70,13 +75,13 @@ impl Source {
 
 /// Where a value stands in its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Span {
+pub(crate) struct Span {
     /// Line, from 1.
-    pub line: u32,
+    pub(crate) line: u32,
     /// Column in characters, from 1.
-    pub column: u32,
+    pub(crate) column: u32,
     /// Length in characters of the scalar or key; 0 where it has none.
-    pub len: u32,
+    pub(crate) len: u32,
 }
 
 /// A place in a file of the user's.
@@ -104,7 +109,14 @@ pub struct Place {
 impl Place {
     /// A place without a snippet.
     pub fn new(file: impl Into<String>, line: u32, column: u32, length: u32) -> Self {
-        Self { file: file.into(), line, column, length, exact: true, snippet: None }
+        Self {
+            file: file.into(),
+            line,
+            column,
+            length,
+            exact: true,
+            snippet: None,
+        }
     }
 }
 
@@ -117,7 +129,7 @@ impl fmt::Display for Place {
 /// A text that is not what it should be, with the place and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct YamlError {
+pub(crate) struct YamlError {
     pub(crate) message: String,
     pub(crate) place: Option<Place>,
     pub(crate) help: Option<String>,
@@ -125,7 +137,11 @@ pub struct YamlError {
 
 impl YamlError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: None, help: None }
+        Self {
+            message: message.into(),
+            place: None,
+            help: None,
+        }
     }
 
     pub(crate) fn at(mut self, place: Place) -> Self {

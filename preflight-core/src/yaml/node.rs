@@ -6,31 +6,31 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 use serde_saphyr::Spanned;
 
-use super::path::{FieldPath, Segment};
 use super::Span;
+use super::path::{FieldPath, Segment};
 
 /// A value, and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// The value.
-    pub value: Value,
+    pub(crate) value: Value,
     /// Where it stands; collections stand where they begin.
-    pub span: Span,
+    pub(crate) span: Span,
 }
 
 /// A key of a mapping, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub(crate) struct Key {
     /// The key as a string: Kubernetes' reader turns other scalars into strings here.
-    pub name: String,
+    pub(crate) name: String,
     /// Where it stands.
-    pub span: Span,
+    pub(crate) span: Span,
 }
 
 /// What a value is.
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Value {
+
+pub(crate) enum Value {
     /// Nothing.
     Null,
     /// `true` or `false`, and what YAML 1.1 takes for them: `yes`, `off`, …
@@ -52,17 +52,20 @@ pub enum Value {
 impl Node {
     /// The value of a key, where this is a mapping that has it.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         self.entry(key).map(|(_, node)| node)
     }
 
     fn entry(&self, key: &str) -> Option<(&Key, &Self)> {
-        self.entries().iter().find(|(found, _)| found.name == key).map(|(key, node)| (key, node))
+        self.entries()
+            .iter()
+            .find(|(found, _)| found.name == key)
+            .map(|(key, node)| (key, node))
     }
 
     /// The entries of a mapping; none for anything else.
     #[must_use]
-    pub fn entries(&self) -> &[(Key, Self)] {
+    pub(crate) fn entries(&self) -> &[(Key, Self)] {
         match &self.value {
             Value::Map(entries) => entries,
             _ => &[],
@@ -71,7 +74,7 @@ impl Node {
 
     /// The items of a sequence; none for anything else.
     #[must_use]
-    pub fn items(&self) -> &[Self] {
+    pub(crate) fn items(&self) -> &[Self] {
         match &self.value {
             Value::Seq(items) => items,
             _ => &[],
@@ -80,7 +83,7 @@ impl Node {
 
     /// The string, where it is one.
     #[must_use]
-    pub fn str(&self) -> Option<&str> {
+    pub(crate) fn str(&self) -> Option<&str> {
         match &self.value {
             Value::Str(text) => Some(text),
             _ => None,
@@ -89,7 +92,7 @@ impl Node {
 
     /// The boolean, where it is one.
     #[must_use]
-    pub const fn bool(&self) -> Option<bool> {
+    pub(crate) const fn bool(&self) -> Option<bool> {
         match self.value {
             Value::Bool(value) => Some(value),
             _ => None,
@@ -98,23 +101,25 @@ impl Node {
 
     /// The value at a path.
     #[must_use]
-    pub fn at(&self, path: &FieldPath) -> Option<&Self> {
-        path.segments().iter().try_fold(self, |node, segment| match segment {
-            Segment::Key(key) => node.get(key),
-            Segment::Index(index) => node.items().get(*index),
-        })
+    pub(crate) fn at(&self, path: &FieldPath) -> Option<&Self> {
+        path.segments()
+            .iter()
+            .try_fold(self, |node, segment| match segment {
+                Segment::Key(key) => node.get(key),
+                Segment::Index(index) => node.items().get(*index),
+            })
     }
 
     /// The string at a path of keys, where there is one.
     #[must_use]
-    pub fn text(&self, dotted: &str) -> Option<&str> {
+    pub(crate) fn text(&self, dotted: &str) -> Option<&str> {
         self.at(&FieldPath::of(dotted))?.str()
     }
 
     /// Where a field stands, and whether that is its own place or its nearest ancestor's. The place of a
     /// collection is that of its key.
     #[must_use]
-    pub fn locate(&self, path: &FieldPath) -> (Span, bool) {
+    pub(crate) fn locate(&self, path: &FieldPath) -> (Span, bool) {
         let (mut node, mut span) = (self, self.span);
         for segment in path.segments() {
             match segment {
@@ -140,7 +145,7 @@ impl Node {
 
     /// The value in JSON. Numbers that JSON cannot hold become null.
     #[must_use]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => (*value).into(),
@@ -149,15 +154,17 @@ impl Node {
             Value::Float(value) => Number::from_f64(*value).map_or(serde_json::Value::Null, Into::into),
             Value::Str(value) => value.as_str().into(),
             Value::Seq(items) => items.iter().map(Self::json).collect(),
-            Value::Map(entries) => {
-                entries.iter().map(|(key, node)| (key.name.clone(), node.json())).collect::<serde_json::Map<_, _>>().into()
-            }
+            Value::Map(entries) => entries
+                .iter()
+                .map(|(key, node)| (key.name.clone(), node.json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
         }
     }
 
     /// What it is, for messages: `a number`, `a mapping`.
     #[must_use]
-    pub const fn describe(&self) -> &'static str {
+    pub(crate) const fn describe(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
             Value::Bool(_) => "a boolean",
@@ -187,7 +194,10 @@ impl<'de> Deserialize<'de> for Node {
         if matches!(spanned.value, Value::Map(_) | Value::Seq(_)) {
             span.len = 0;
         }
-        Ok(Self { value: spanned.value, span })
+        Ok(Self {
+            value: spanned.value,
+            span,
+        })
     }
 }
 
@@ -205,7 +215,10 @@ impl<'de> Deserialize<'de> for Key {
                 return Err(de::Error::custom("a key of a mapping must be a scalar"));
             }
         };
-        Ok(Self { name, span: spanned.referenced.into() })
+        Ok(Self {
+            name,
+            span: spanned.referenced.into(),
+        })
     }
 }
 
@@ -269,7 +282,10 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let mut seen = std::collections::HashSet::new();
         while let Some(key) = access.next_key::<Key>()? {
             if !seen.insert(key.name.clone()) {
-                return Err(de::Error::custom(format_args!("the key {:?} is written twice", key.name)));
+                return Err(de::Error::custom(format_args!(
+                    "the key {:?} is written twice",
+                    key.name
+                )));
             }
             entries.push((key, access.next_value()?));
         }

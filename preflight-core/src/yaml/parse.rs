@@ -21,13 +21,16 @@ const DEPTH: usize = 64;
 ///
 /// # Errors
 /// The text is too large, is not UTF-8 text, or is not YAML; the place is told.
-pub fn parse_documents(source: &Arc<Source>) -> Result<Vec<Node>, YamlError> {
+pub(crate) fn parse_documents(source: &Arc<Source>) -> Result<Vec<Node>, YamlError> {
     let text = source.text();
     refuse_unreadable(source)?;
     let options = options(text.len());
     let documents = serde_saphyr::from_multiple_with_options::<Node>(text, options)
         .map_err(|error| explain(source, &error))?;
-    Ok(documents.into_iter().filter(|node| node.value != Value::Null).collect())
+    Ok(documents
+        .into_iter()
+        .filter(|node| node.value != Value::Null)
+        .collect())
 }
 
 /// Reads bytes as text, with a place where they are none.
@@ -37,15 +40,27 @@ pub(crate) fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, YamlError> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
-        YamlError::new(format!("{name} is not text: byte {at} (line {line}) is not UTF-8"))
-            .help("save it in UTF-8, or check that it is the file that you meant")
+        let line = error
+            .as_bytes()
+            .iter()
+            .take(at)
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
+        YamlError::new(format!(
+            "{name} is not text: byte {at} (line {line}) is not UTF-8"
+        ))
+        .help("save it in UTF-8, or check that it is the file that you meant")
     })
 }
 
 pub(crate) fn too_large(name: &str, bytes: usize) -> YamlError {
-    YamlError::new(format!("{name} has {} MiB, more than the {} MiB that are read", bytes >> 20, TEXT_CAP >> 20))
-        .help("split the manifests into several files")
+    YamlError::new(format!(
+        "{name} has {} MiB, more than the {} MiB that are read",
+        bytes >> 20,
+        TEXT_CAP >> 20
+    ))
+    .help("split the manifests into several files")
 }
 
 fn refuse_unreadable(source: &Arc<Source>) -> Result<(), YamlError> {
@@ -55,7 +70,10 @@ fn refuse_unreadable(source: &Arc<Source>) -> Result<(), YamlError> {
     }
     if let Some(at) = text.bytes().position(|byte| byte == 0) {
         let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-        return Err(YamlError::new(format!("{} is not text: there is a NUL byte in line {line}", source.name())));
+        return Err(YamlError::new(format!(
+            "{} is not text: there is a NUL byte in line {line}",
+            source.name()
+        )));
     }
     Ok(())
 }
@@ -128,7 +146,11 @@ mod tests {
             ("~", Value::Null),
             ("18446744073709551615", Value::UInt(u64::MAX)),
         ] {
-            assert_eq!(one(&format!("v: {text}")).get("v").map(|node| node.value.clone()), Some(expected), "{text}");
+            assert_eq!(
+                one(&format!("v: {text}")).get("v").map(|node| node.value.clone()),
+                Some(expected),
+                "{text}"
+            );
         }
     }
 
@@ -147,7 +169,10 @@ mod tests {
 
     #[test]
     fn documents_json_aliases_and_merges_are_read_and_empty_documents_left_out() {
-        let source = Source::new("a", "---\n# nothing\n---\n{\"a\": [1, true]}\n---\nx: &x {k: 1}\ny:\n  <<: *x\n  z: 2\n");
+        let source = Source::new(
+            "a",
+            "---\n# nothing\n---\n{\"a\": [1, true]}\n---\nx: &x {k: 1}\ny:\n  <<: *x\n  z: 2\n",
+        );
         let documents = parse_documents(&source).unwrap();
         assert_eq!(documents.len(), 2);
         assert_eq!(documents[0].json(), serde_json::json!({"a": [1, true]}));
@@ -167,20 +192,32 @@ mod tests {
     fn hostile_text_is_an_error() {
         let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
         for i in 1..12 {
-            bomb.push_str(&format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(",")));
+            bomb.push_str(&format!(
+                "a{i}: &a{i} [{}]\n",
+                vec![format!("*a{}", i - 1); 9].join(",")
+            ));
         }
         let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
         for text in [bomb, deep, "a: \0".to_owned(), "a: [".to_owned()] {
             assert!(parse_documents(&Source::new("a.yaml", text)).is_err());
         }
         assert!(text_of("a.yaml", vec![0x80; 100 << 20]).is_err());
-        assert!(text_of("a.yaml", vec![b'a', b'\n', 0xff]).unwrap_err().message.contains("line 2"));
+        assert!(
+            text_of("a.yaml", vec![b'a', b'\n', 0xff])
+                .unwrap_err()
+                .message
+                .contains("line 2")
+        );
     }
 
     #[test]
     fn ten_thousand_documents_are_not_hostile() {
-        let text = "---\nkind: ConfigMap\nmetadata: {name: a, labels: {a: b, c: d}}\ndata: {a: b}\n".repeat(10_000);
-        assert_eq!(parse_documents(&Source::new("a.yaml", text)).unwrap().len(), 10_000);
+        let text =
+            "---\nkind: ConfigMap\nmetadata: {name: a, labels: {a: b, c: d}}\ndata: {a: b}\n".repeat(10_000);
+        assert_eq!(
+            parse_documents(&Source::new("a.yaml", text)).unwrap().len(),
+            10_000
+        );
     }
 
     proptest! {

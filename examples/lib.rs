@@ -1,0 +1,1 @@
+//! Embedding Preflight (`embed.rs`), and writing a check (`custom_plugin.rs`).

@@ -1,0 +1,377 @@
+//! Environments: what is known of the cluster and wanted of the release, from `environments.yaml`.
+
+mod model;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
+
+pub use model::{Apply, Expected, Method, OnUnknown};
+use model::{DeployerEntry, ENTRY_KEYS, Entry};
+pub use settings::{Settings, SettingsSpec};
+
+use crate::cluster::Identity;
+use crate::context::SettingsMap;
+use crate::orchestrator::ConfigError;
+use crate::report::SetAside;
+use crate::yaml::{FieldPath, Key, Located, Node, Place, Source, Value, YamlError, parse_documents, text_of};
+
+/// The environments of a file.
+#[derive(Debug, Clone)]
+pub struct Environments {
+    source: Arc<Source>,
+    entries: Vec<(Key, Node)>,
+}
+
+impl Environments {
+    /// Reads `environments.yaml`.
+    ///
+    /// # Errors
+    /// It cannot be read, is not YAML, or holds other keys than `environments`.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let name = path.as_ref().display().to_string();
+        let bytes = std::fs::read(path.as_ref()).map_err(|error| {
+            ConfigError::new(format!("cannot read {name}: {error}"))
+                .help("give the file with `--config`, or leave out `--environment`")
+        })?;
+        let text = text_of(&name, bytes).map_err(from_yaml)?;
+        Self::parse(&name, &text)
+    }
+
+    /// Reads the text of an `environments.yaml`.
+    ///
+    /// # Errors
+    /// As [`Self::from_path`].
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        let source = Source::new(name, text);
+        let mut documents = parse_documents(&source).map_err(from_yaml)?;
+        if documents.len() != 1 {
+            return Err(ConfigError::new(format!(
+                "{name} holds {} documents instead of one",
+                documents.len()
+            ))
+            .help("it has one key, `environments`, with an entry for each environment"));
+        }
+        let root = documents.remove(0);
+        for (key, node) in root.entries() {
+            if key.name != "environments" {
+                return Err(unknown_key(&source, key, &["environments"]));
+            }
+            if !matches!(node.value, Value::Map(_)) {
+                return Err(ConfigError::new(format!(
+                    "`environments` is {}, not a mapping",
+                    node.describe()
+                ))
+                .at(source.place(key.span, true)));
+            }
+        }
+        let entries = root
+            .get("environments")
+            .map(Node::entries)
+            .unwrap_or_default()
+            .to_vec();
+        if entries.is_empty() {
+            return Err(ConfigError::new(format!("{name} has no environments"))
+                .help("it has one key, `environments`, with an entry for each environment"));
+        }
+        Ok(Self { source, entries })
+    }
+
+    /// The names of the environments, in the order of the file.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(key, _)| key.name.as_str())
+    }
+
+    /// The entry of that name.
+    ///
+    /// # Errors
+    /// There is none (the message names those there are), or it does not fit.
+    pub fn get(&self, name: &str) -> Result<Environment, ConfigError> {
+        let Some((key, node)) = self.entries.iter().find(|(key, _)| key.name == name) else {
+            let names: Vec<_> = self.names().collect();
+            let error = ConfigError::new(format!("{} has no environment `{name}`", self.source.name()));
+            return Err(match nearest(name, names.iter().copied()) {
+                Some(near) => error.help(format!("did you mean `{near}`? There are: {}", names.join(", "))),
+                None => error.help(format!("there are: {}", names.join(", "))),
+            });
+        };
+        Environment::read(name, key, node, &self.source)
+    }
+}
+
+/// One entry of `environments.yaml`.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    name: Option<String>,
+    entry: Entry,
+    sections: Vec<(Key, Node)>,
+    on_unknown: BTreeMap<String, (OnUnknown, Place)>,
+    source: Option<Arc<Source>>,
+}
+
+impl Environment {
+    fn read(name: &str, key: &Key, node: &Node, source: &Arc<Source>) -> Result<Self, ConfigError> {
+        let (mut own, mut sections) = (Vec::new(), Vec::new());
+        match &node.value {
+            Value::Map(entries) => {
+                for (key, node) in entries {
+                    let into = if ENTRY_KEYS.contains(&key.name.as_str()) {
+                        &mut own
+                    } else {
+                        &mut sections
+                    };
+                    into.push((key.clone(), node.clone()));
+                }
+            }
+            Value::Null => {}
+            _ => {
+                return Err(ConfigError::new(format!(
+                    "the environment `{name}` is {}, not a mapping",
+                    node.describe()
+                ))
+                .at(source.place(key.span, true)));
+            }
+        }
+        let own = Node {
+            value: Value::Map(own),
+            span: node.span,
+        };
+        let entry = Entry::deserialize(&own).map_err(|error| located(source, &own, error))?;
+        let mut on_unknown = BTreeMap::new();
+        for (rule, what) in &entry.on_unknown {
+            let path = FieldPath::root().key("on_unknown").key(rule.clone());
+            let place = source.place(own.locate(&path).0, true);
+            let Some((plugin, id)) = rule.split_once('/') else {
+                return Err(
+                    ConfigError::new(format!("`on_unknown`: `{rule}` is not the id of a rule"))
+                        .at(place)
+                        .help("ids are written `check/rule`; `preflight list --rules` shows them all"),
+                );
+            };
+            on_unknown.insert(
+                format!("{}/{}", plugin.replace('_', "-"), id.replace('_', "-")),
+                (*what, place),
+            );
+        }
+        Ok(Self {
+            name: Some(name.to_owned()),
+            entry,
+            sections,
+            on_unknown,
+            source: Some(Arc::clone(source)),
+        })
+    }
+
+    /// Its name; `None` where no file was read.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The kubeconfig's context that it means.
+    #[must_use]
+    pub fn cluster_context(&self) -> Option<&str> {
+        self.entry.cluster_context.as_deref()
+    }
+
+    /// The namespace of objects that name none.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.entry.namespace.as_deref()
+    }
+
+    /// UID of the `kube-system` namespace of the cluster that it means.
+    #[must_use]
+    pub fn cluster_uid(&self) -> Option<&str> {
+        self.entry.cluster_uid.as_deref()
+    }
+
+    /// How the manifests will be applied.
+    #[must_use]
+    pub const fn apply(&self) -> &Apply {
+        &self.entry.apply.0
+    }
+
+    /// The identity that will apply them, where it is not one's own.
+    #[must_use]
+    pub fn deployer(&self) -> Option<Identity> {
+        match self.entry.deployer.clone()? {
+            DeployerEntry::Name(user) => Some(Identity::new(user, [])),
+            DeployerEntry::Full { user, groups } => Some(Identity::new(user, groups)),
+        }
+    }
+
+    /// Objects that something else will have made by the time the release needs them.
+    #[must_use]
+    pub fn expects(&self) -> &[Expected] {
+        &self.entry.expects
+    }
+
+    /// Checks without which a verdict is not a whole one.
+    #[must_use]
+    pub fn required_checks(&self) -> Vec<String> {
+        self.entry
+            .governance
+            .required_checks
+            .iter()
+            .map(|name| name.replace('_', "-"))
+            .collect()
+    }
+
+    /// Whether not knowing that rule is accepted.
+    #[must_use]
+    pub fn accepts_unknown(&self, rule: &str) -> bool {
+        self.on_unknown
+            .get(rule)
+            .is_some_and(|(what, _)| *what == OnUnknown::Warn)
+    }
+
+    pub(crate) fn rules_accepted_unknown(&self) -> impl Iterator<Item = (&str, &Place)> {
+        self.on_unknown
+            .iter()
+            .map(|(rule, (_, place))| (rule.as_str(), place))
+    }
+
+    /// Digest of what it says: `sha256:…`.
+    pub(crate) fn digest(&self) -> String {
+        let sections: serde_json::Map<_, _> = self
+            .sections
+            .iter()
+            .map(|(key, node)| (key.name.clone(), node.json()))
+            .collect();
+        let text = json!([self.name, self.entry, sections]).to_string();
+        Sha256::digest(text.as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// Reads the plugins' sections. A section or key that nobody claims is refused.
+    pub(crate) fn read_settings(&self, specs: &[SettingsSpec]) -> Result<SettingsMap, ConfigError> {
+        let mut settings = SettingsMap::new();
+        for spec in specs {
+            let section = self.sections.iter().find(|(key, _)| key.name == spec.section());
+            let (value, source) = (section.map(|(_, node)| node), self.source.as_ref());
+            let read = spec.read(value).map_err(|error| match (source, value) {
+                (Some(source), Some(node)) => located(source, node, error),
+                _ => ConfigError::new(error.message),
+            })?;
+            settings.insert(spec.id(), read);
+        }
+        for (key, _) in &self.sections {
+            if !specs.iter().any(|spec| spec.section() == key.name) {
+                let known: Vec<_> = ENTRY_KEYS
+                    .iter()
+                    .copied()
+                    .chain(specs.iter().map(SettingsSpec::section))
+                    .collect();
+                let Some(source) = &self.source else { continue };
+                return Err(unknown_key(source, key, &known));
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Sections that are known, but whose plugins do not take part in the run.
+    pub(crate) fn unread_sections(&self, claimed: &[&str]) -> Vec<SetAside> {
+        let unread = self
+            .sections
+            .iter()
+            .filter(|(key, _)| !claimed.contains(&key.name.as_str()));
+        unread
+            .map(|(key, _)| SetAside::new(key.name.clone(), "no check of this run reads it"))
+            .collect()
+    }
+
+    /// The JSON Schema of `environments.yaml`, with the sections of these settings.
+    #[must_use]
+    pub fn schema(specs: &[SettingsSpec]) -> Json {
+        let mut entry = schemars::schema_for!(Entry).to_value();
+        let definitions = entry.as_object_mut().and_then(|entry| entry.remove("$defs"));
+        let mut definitions = definitions.unwrap_or_else(|| json!({}));
+        for spec in specs {
+            let mut section = spec.schema();
+            if let Some(inner) = section
+                .as_object_mut()
+                .and_then(|section| section.remove("$defs"))
+                && let (Some(all), Json::Object(inner)) = (definitions.as_object_mut(), inner)
+            {
+                all.extend(inner);
+            }
+            if let Some(section) = section.as_object_mut() {
+                section.remove("$schema");
+            }
+            entry["properties"][spec.section()] = section;
+        }
+        entry["additionalProperties"] = Json::Bool(false);
+        if let Some(entry) = entry.as_object_mut() {
+            entry.remove("$schema");
+        }
+        definitions["Environment"] = entry;
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "Environments",
+            "description": "Environments of Preflight",
+            "type": "object",
+            "required": ["environments"],
+            "additionalProperties": false,
+            "properties": {
+                "environments": {
+                    "type": "object",
+                    "minProperties": 1,
+                    "additionalProperties": {"$ref": "#/$defs/Environment"},
+                }
+            },
+            "$defs": definitions,
+        })
+    }
+}
+
+/// The candidate nearest to what was typed, where one is near enough to have been meant.
+pub(crate) fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(typed, candidate), candidate))
+        .filter(|(distance, _)| *distance <= 2.max(typed.len() / 4))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn unknown_key(source: &Source, key: &Key, known: &[&str]) -> ConfigError {
+    let error = ConfigError::new(format!("unknown key `{}`", key.name)).at(source.place(key.span, true));
+    match nearest(&key.name, known.iter().copied()) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error.help(format!("the keys are: {}", known.join(", "))),
+    }
+}
+
+fn located(source: &Source, node: &Node, error: Located) -> ConfigError {
+    let path = error.path();
+    let span = error.span.unwrap_or_else(|| node.locate(&path).0);
+    let path = path.to_string();
+    let message = if path.is_empty() {
+        error.message
+    } else {
+        format!("{path}: {}", error.message)
+    };
+    let told = ConfigError::new(message).at(source.place(span, true));
+    match error.help {
+        Some(help) => told.help(help),
+        None => told,
+    }
+}
+
+fn from_yaml(error: YamlError) -> ConfigError {
+    let mut told = ConfigError::new(error.message);
+    if let Some(place) = error.place {
+        told = told.at(place);
+    }
+    match error.help {
+        Some(help) => told.help(help),
+        None => told,
+    }
+}

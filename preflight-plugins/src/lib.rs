@@ -1,0 +1,37 @@
+//! The checks of Preflight.
+//!
+//! [`builtin`] gives them all. Each is a module of its own, behind a feature of its own; nothing is registered by
+//! magic, so what is in the slice is what runs.
+
+#[cfg(feature = "cluster-connectivity")]
+pub mod cluster_connectivity;
+#[cfg(feature = "manifests")]
+pub mod manifests;
+mod settings;
+
+use std::sync::Arc;
+
+use preflight_core::{Plugin, SettingsSpec};
+
+pub use settings::{CveThreshold, ResourceThresholds, Security};
+
+/// Every check that is built in, in the order in which reports tell them.
+#[must_use]
+pub fn builtin() -> Vec<Arc<dyn Plugin>> {
+    vec![
+        #[cfg(feature = "cluster-connectivity")]
+        Arc::new(cluster_connectivity::ClusterConnectivity),
+        #[cfg(feature = "manifests")]
+        Arc::new(manifests::ManifestsPlugin),
+    ]
+}
+
+/// Sections of an environment that are read, but that no check of this version enforces yet. A run says that they
+/// were set aside.
+#[must_use]
+pub fn known_settings() -> Vec<SettingsSpec> {
+    vec![
+        SettingsSpec::of::<ResourceThresholds>(),
+        SettingsSpec::of::<Security>(),
+    ]
+}
