@@ -329,6 +329,21 @@ fn headline(
     line
 }
 
+/// Where the run was against another cluster than the one that the environment pins: what to tell. That is bad
+/// input, not a verdict.
+#[must_use]
+pub fn wrong_cluster(report: &Report) -> Option<String> {
+    let id = crate::cluster::causes::WRONG_CLUSTER.id();
+    let rules = || report.checks.iter().flat_map(|check| &check.rules);
+    rules().find_map(|rule| match &rule.outcome {
+        Outcome::Skipped {
+            why,
+            blocked_by: Some(by),
+        } if by == id => Some(why.clone()),
+        _ => None,
+    })
+}
+
 /// The phases that `checks` cover, with their results.
 #[must_use]
 pub fn by_phase(checks: &[CheckResult]) -> Vec<(Phase, Vec<&CheckResult>)> {
