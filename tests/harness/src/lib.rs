@@ -1,1 +1,25 @@
-//! x
+//! A real control plane for Preflight's tests, and an oracle that applies releases to it and watches whether they
+//! land.
+//!
+//! The control plane is etcd, kube-apiserver, kube-controller-manager and kube-scheduler, built from their own Go
+//! modules by `tests/envtest`. Nothing plays the kubelets but [`kubelets`].
+
+mod api;
+mod apply;
+mod assets;
+mod control_plane;
+mod credentials;
+mod kubelets;
+mod landing;
+mod reset;
+pub mod scenario;
+mod table;
+
+pub use api::{Api, ApiError};
+pub use apply::{Applied, Apply, apply};
+pub use assets::{Assets, Unavailable};
+pub use control_plane::{ControlPlane, Options};
+pub use credentials::User;
+pub use landing::{Landing, settle};
+pub use reset::reset;
+pub use table::{Row, print_table};

@@ -1,0 +1,150 @@
+//! Applying a release for real, as kubectl would.
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::{Api, ApiError};
+
+/// How long a definition may take until it is established.
+const ESTABLISHING: Duration = Duration::from_secs(20);
+
+/// How a release is applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Apply {
+    /// As `kubectl apply`.
+    #[default]
+    Client,
+    /// As `kubectl apply --server-side`.
+    Server,
+    /// As `kubectl create`.
+    Create,
+}
+
+/// What came of applying one object.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// The object as it was sent.
+    pub object: Value,
+    /// Why it was refused, if it was.
+    pub result: Result<(), String>,
+}
+
+/// Applies the objects once, in order. With a namespace, as `kubectl -n`: objects that name another are refused
+/// before anything is sent. After a definition, waits until it is established.
+pub async fn apply(api: &Api, objects: &[Value], method: Apply, namespace: Option<&str>) -> Vec<Applied> {
+    api.forget_kinds();
+    let mut applied = Vec::new();
+    for object in objects {
+        let mut object = object.clone();
+        let result = match place(api, &mut object, namespace).await {
+            Ok(()) => one(api, &object, method).await.map_err(|error| error.to_string()),
+            Err(why) => Err(why),
+        };
+        if result.is_ok() && object["kind"] == "CustomResourceDefinition" {
+            established(api, &object).await;
+        }
+        applied.push(Applied { object, result });
+    }
+    applied
+}
+
+/// Puts the object into its namespace.
+async fn place(api: &Api, object: &mut Value, namespace: Option<&str>) -> Result<(), String> {
+    let text = |key: &str| {
+        object
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let namespaced = api
+        .is_namespaced(&text("apiVersion"), &text("kind"))
+        .await
+        .map_err(|error| error.to_string())?;
+    let own = object
+        .pointer("/metadata/namespace")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    match (own, namespace) {
+        (Some(own), Some(asked)) if own != asked && namespaced => Err(format!(
+            "the namespace {own:?} of the object does not match the namespace {asked:?}"
+        )),
+        (None, asked) if namespaced => {
+            object["metadata"]["namespace"] = asked.unwrap_or("default").into();
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn one(api: &Api, object: &Value, method: Apply) -> Result<(), ApiError> {
+    if method == Apply::Create {
+        return api.create(object).await.map(drop);
+    }
+    if object.pointer("/metadata/name").is_none() {
+        return Err(ApiError {
+            code: 0,
+            message: "cannot use generate name with apply".to_owned(),
+        });
+    }
+    if method == Apply::Server {
+        return api.server_apply(object).await.map(drop);
+    }
+    let mut object = object.clone();
+    let last = format!("{object}\n");
+    if object["metadata"]["annotations"].is_null() {
+        object["metadata"]["annotations"] = json!({});
+    }
+    object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] =
+        last.clone().into();
+    let path = api.path(&object).await?;
+    match api.get(&path).await {
+        Ok(live) => {
+            let annotations = live.pointer("/metadata/annotations");
+            let before =
+                annotations.and_then(|all| all.get("kubectl.kubernetes.io/last-applied-configuration"));
+            if before.and_then(Value::as_str) == Some(last.as_str()) {
+                return Ok(());
+            }
+            api.merge(&path, &object).await.map(drop)
+        }
+        Err(error) if error.code == 404 => api.create(&object).await.map(drop),
+        Err(error) => Err(error),
+    }
+}
+
+async fn established(api: &Api, definition: &Value) {
+    let Ok(path) = api.path(definition).await else {
+        return;
+    };
+    let until = Instant::now() + ESTABLISHING;
+    while Instant::now() < until {
+        let live = api.get(&path).await.unwrap_or_default();
+        let conditions = live["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        if conditions
+            .iter()
+            .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
+        {
+            api.forget_kinds();
+            // The kind is served a moment after its definition says that it is established.
+            let group = live["spec"]["group"].as_str().unwrap_or_default();
+            let version = live["spec"]["versions"][0]["name"].as_str().unwrap_or_default();
+            let kind = live["spec"]["names"]["kind"].as_str().unwrap_or_default();
+            if api
+                .is_namespaced(&format!("{group}/{version}"), kind)
+                .await
+                .is_ok()
+            {
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

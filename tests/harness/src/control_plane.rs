@@ -1,0 +1,266 @@
+//! Starting and stopping the control plane.
+
+use std::fs::File;
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::api::Api;
+use crate::assets::{Assets, Unavailable};
+use crate::credentials::{Credentials, ISSUER, User};
+use crate::kubelets;
+
+/// How long the API server may take until it is ready.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What is to be started.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Admission plugins beyond the default ones, for example `AlwaysDeny`.
+    pub admission_plugins: Vec<String>,
+    /// Only etcd and the API server: no controllers, scheduler and kubelets.
+    pub bare: bool,
+}
+
+/// A control plane that runs until it is dropped.
+pub struct ControlPlane {
+    folder: tempfile::TempDir,
+    credentials: Credentials,
+    server: String,
+    children: Vec<(&'static str, Child)>,
+    runtime: tokio::runtime::Runtime,
+    api: Api,
+}
+
+impl ControlPlane {
+    /// Starts one, and waits until it is ready.
+    ///
+    /// # Errors
+    /// The binaries cannot be had, or it does not get ready.
+    pub fn start(options: &Options) -> Result<Self, Unavailable> {
+        let assets = Assets::find()?;
+        Self::start_with(&assets, options)
+            .map_err(|error| Unavailable::new(format!("the control plane does not start: {error}")))
+    }
+
+    fn start_with(assets: &Assets, options: &Options) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("preflight-harness").tempdir()?;
+        let path = folder.path().to_owned();
+        let credentials = Credentials::create(&path)?;
+        let [etcd_port, peer_port, api_port] = free_ports()?;
+        let etcd_url = format!("http://127.0.0.1:{etcd_port}");
+        let server = format!("https://127.0.0.1:{api_port}");
+        let mut children = Vec::new();
+        children.push((
+            "etcd",
+            spawn(
+                &assets.etcd,
+                &path,
+                "etcd",
+                &[
+                    format!("--data-dir={}", path.join("etcd").display()),
+                    "--unsafe-no-fsync".to_owned(),
+                    format!("--listen-client-urls={etcd_url}"),
+                    format!("--advertise-client-urls={etcd_url}"),
+                    format!("--listen-peer-urls=http://127.0.0.1:{peer_port}"),
+                    "--log-level=warn".to_owned(),
+                ],
+            )?,
+        ));
+        let file = |name: &str| path.join(name).display().to_string();
+        let mut flags = vec![
+            format!("--etcd-servers={etcd_url}"),
+            format!("--secure-port={api_port}"),
+            "--bind-address=127.0.0.1".to_owned(),
+            "--advertise-address=127.0.0.1".to_owned(),
+            format!("--tls-cert-file={}", file("server.crt")),
+            format!("--tls-private-key-file={}", file("server.key")),
+            format!("--client-ca-file={}", file("ca.crt")),
+            format!("--cert-dir={}", file("certs")),
+            format!("--service-account-issuer={ISSUER}"),
+            format!("--service-account-key-file={}", file("service-accounts.pub")),
+            format!(
+                "--service-account-signing-key-file={}",
+                file("service-accounts.key")
+            ),
+            format!("--token-auth-file={}", file("tokens.csv")),
+            "--authorization-mode=RBAC".to_owned(),
+            "--service-cluster-ip-range=10.0.0.0/20".to_owned(),
+        ];
+        if !options.admission_plugins.is_empty() {
+            flags.push(format!(
+                "--enable-admission-plugins={}",
+                options.admission_plugins.join(",")
+            ));
+        }
+        children.push((
+            "kube-apiserver",
+            spawn(&assets.api_server, &path, "kube-apiserver", &flags)?,
+        ));
+
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let admin = credentials.kubeconfig(&server, &User::Admin, "harness")?;
+        let mut plane = Self {
+            folder,
+            credentials,
+            server,
+            children,
+            api: runtime.block_on(Api::from_kubeconfig(&admin))?,
+            runtime,
+        };
+        plane.wait_until_ready()?;
+        if !options.bare {
+            plane.start_controllers(assets, &admin)?;
+        }
+        Ok(plane)
+    }
+
+    fn start_controllers(&mut self, assets: &Assets, admin: &Path) -> io::Result<()> {
+        let Some(binaries) = &assets.controllers else {
+            return Err(io::Error::other(
+                "there is no kube-controller-manager beside the API server",
+            ));
+        };
+        let path = self.folder.path().to_owned();
+        let common = [
+            format!("--kubeconfig={}", admin.display()),
+            "--leader-elect=false".to_owned(),
+            "--authentication-skip-lookup".to_owned(),
+            "--secure-port=0".to_owned(),
+        ];
+        let mut manager = common.to_vec();
+        manager.push(format!(
+            "--service-account-private-key-file={}",
+            path.join("service-accounts.key").display()
+        ));
+        manager.push(format!("--root-ca-file={}", path.join("ca.crt").display()));
+        // Its nodes have no kubelets that could renew their leases.
+        manager.push("--controllers=*,-node-lifecycle-controller".to_owned());
+        for (name, flags) in [
+            ("kube-controller-manager", manager),
+            ("kube-scheduler", common.to_vec()),
+        ] {
+            self.children
+                .push((name, spawn(&binaries.join(name), &path, name, &flags)?));
+        }
+        let kubelets = kubelets::play(self.api.clone());
+        self.runtime.spawn(kubelets);
+        let api = self.api.clone();
+        let account = "/api/v1/namespaces/default/serviceaccounts/default";
+        self.wait_for("the ServiceAccount default", || {
+            self.runtime.block_on(api.get(account)).is_ok()
+        })
+    }
+
+    fn wait_until_ready(&self) -> io::Result<()> {
+        let api = self.api.clone();
+        self.wait_for("the API server", || {
+            self.runtime
+                .block_on(api.get("/api/v1/namespaces/kube-system"))
+                .is_ok()
+        })
+    }
+
+    /// Another process gives no event to wait for, so it is asked again and again.
+    fn wait_for(&self, what: &str, is_there: impl Fn() -> bool) -> io::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        while !is_there() {
+            if Instant::now() > until {
+                let logs = self.folder.path().display();
+                return Err(io::Error::other(format!(
+                    "{what} is not there after {} s; logs: {logs}",
+                    PATIENCE.as_secs()
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// URL of the API server.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// A kubeconfig for a user, with one context of that name.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn kubeconfig(&self, user: &User, context: &str) -> io::Result<PathBuf> {
+        self.credentials.kubeconfig(&self.server, user, context)
+    }
+
+    /// The API server, as one who may do everything.
+    #[must_use]
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// The runtime that plays the kubelets; tests may use it too.
+    #[must_use]
+    pub fn runtime(&self) -> &tokio::runtime::Runtime {
+        &self.runtime
+    }
+
+    /// Kills the API server.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub fn stop_api_server(&mut self) -> io::Result<()> {
+        for (name, child) in &mut self.children {
+            if *name == "kube-apiserver" {
+                child.kill()?;
+                child.wait()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        // Who depends on others goes first.
+        for (_, child) in self.children.iter_mut().rev() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
+    let mut listeners = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        *port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
+}
+
+/// Starts a process that logs into the folder and, where `setpriv` is there, dies with this one even if this one
+/// is killed.
+fn spawn(binary: &Path, folder: &Path, name: &str, flags: &[String]) -> io::Result<Child> {
+    let log = File::create(folder.join(format!("{name}.log")))?;
+    let dies_with_us = Path::new("/usr/bin/setpriv").is_file();
+    let mut command = if dies_with_us {
+        let mut command = Command::new("/usr/bin/setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(binary);
+        command
+    } else {
+        Command::new(binary)
+    };
+    command
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+}

@@ -1,0 +1,196 @@
+//! What the kubelets and a volume provisioner would do, as far as rollouts need it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::api::Api;
+
+/// The provisioner of the StorageClasses for which volumes are made.
+const PROVISIONER: &str = "harness.example/csi";
+/// How often everything is looked at.
+const BEAT: Duration = Duration::from_millis(150);
+
+/// Plays the kubelets until the task ends.
+pub(crate) async fn play(api: Api) {
+    loop {
+        for pod in api.items("/api/v1/pods").await {
+            play_pod(&api, &pod).await;
+        }
+        for claim in api.items("/api/v1/persistentvolumeclaims").await {
+            provision(&api, &claim).await;
+        }
+        tokio::time::sleep(BEAT).await;
+    }
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+async fn play_pod(api: &Api, pod: &Value) {
+    let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+    if pod.pointer("/metadata/deletionTimestamp").is_some() {
+        // Whatever it answers, it will be asked again.
+        let _ = api.delete(&format!("{path}?gracePeriodSeconds=0")).await;
+        return;
+    }
+    if text(pod, "/spec/nodeName").is_empty()
+        || matches!(text(pod, "/status/phase"), "Running" | "Succeeded" | "Failed")
+    {
+        return;
+    }
+    let status = match hindrance(api, pod, namespace).await {
+        Some((reason, message)) => waiting(pod, reason, &message),
+        None if text(pod, "/spec/restartPolicy") != "Always" => finished(pod),
+        None => running(pod),
+    };
+    let _ = api
+        .merge(&format!("{path}/status"), &json!({"status": status}))
+        .await;
+}
+
+/// Why the pod would not start.
+async fn hindrance(api: &Api, pod: &Value, namespace: &str) -> Option<(&'static str, String)> {
+    for container in containers(pod) {
+        let image = text(container, "/image");
+        if image.contains(['$', '{', ' ']) || image.is_empty() {
+            return Some(("InvalidImageName", format!("couldn't parse image name {image:?}")));
+        }
+        if image.starts_with("registry.invalid/") {
+            return Some(("ErrImagePull", format!("failed to pull {image:?}")));
+        }
+    }
+    for (plural, name) in wanted(pod) {
+        let path = format!("/api/v1/namespaces/{namespace}/{plural}/{name}");
+        if api.get(&path).await.is_err_and(|error| error.code == 404) {
+            return Some((
+                "CreateContainerConfigError",
+                format!("{plural} {name:?} not found"),
+            ));
+        }
+    }
+    None
+}
+
+fn containers(pod: &Value) -> Vec<&Value> {
+    let list = |key: &str| {
+        pod["spec"][key]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+    };
+    [list("initContainers"), list("containers")].concat()
+}
+
+/// ConfigMaps and Secrets without which the pod does not start.
+fn wanted(pod: &Value) -> Vec<(&'static str, String)> {
+    let mut wanted = Vec::new();
+    let mut add = |source: &Value, plural: &'static str, key: &str| {
+        if let Some(name) = source[key].as_str().filter(|_| source["optional"] != true) {
+            wanted.push((plural, name.to_owned()));
+        }
+    };
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    for volume in volumes {
+        add(&volume["configMap"], "configmaps", "name");
+        add(&volume["secret"], "secrets", "secretName");
+    }
+    for container in containers(pod) {
+        for variable in container["env"].as_array().into_iter().flatten() {
+            add(&variable["valueFrom"]["configMapKeyRef"], "configmaps", "name");
+            add(&variable["valueFrom"]["secretKeyRef"], "secrets", "name");
+        }
+        for from in container["envFrom"].as_array().into_iter().flatten() {
+            add(&from["configMapRef"], "configmaps", "name");
+            add(&from["secretRef"], "secrets", "name");
+        }
+    }
+    wanted
+}
+
+fn now() -> String {
+    jiff::Timestamp::now()
+        .round(jiff::Unit::Second)
+        .map(|now| now.to_string())
+        .unwrap_or_default()
+}
+
+fn conditions(ready: bool, reason: &str) -> Value {
+    let condition = |kind: &str, is: bool| json!({"type": kind, "status": if is { "True" } else { "False" }, "reason": reason, "lastTransitionTime": now()});
+    json!([
+        condition("PodScheduled", true),
+        condition("Initialized", true),
+        condition("ContainersReady", ready),
+        condition("Ready", ready)
+    ])
+}
+
+fn statuses(pod: &Value, ready: bool, state: &Value) -> Value {
+    let one = |container: &Value| {
+        json!({"name": container["name"], "image": container["image"], "imageID": "", "ready": ready,
+               "started": ready, "restartCount": 0, "state": state})
+    };
+    pod["spec"]["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(one)
+        .collect()
+}
+
+fn running(pod: &Value) -> Value {
+    json!({"phase": "Running", "podIP": "10.244.0.1", "podIPs": [{"ip": "10.244.0.1"}], "startTime": now(),
+           "conditions": conditions(true, "Started"), "containerStatuses": statuses(pod, true, &json!({"running": {"startedAt": now()}}))})
+}
+
+fn finished(pod: &Value) -> Value {
+    let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now(), "finishedAt": now()}});
+    json!({"phase": "Succeeded", "startTime": now(), "conditions": conditions(false, "PodCompleted"),
+           "containerStatuses": statuses(pod, false, &ended)})
+}
+
+fn waiting(pod: &Value, reason: &str, message: &str) -> Value {
+    let state = json!({"waiting": {"reason": reason, "message": message}});
+    json!({"phase": "Pending", "startTime": now(), "conditions": conditions(false, "ContainersNotReady"),
+           "containerStatuses": statuses(pod, false, &state)})
+}
+
+/// Makes the volume that a claim waits for; the controller manager binds the two.
+async fn provision(api: &Api, claim: &Value) {
+    let class = text(claim, "/spec/storageClassName");
+    if text(claim, "/status/phase") != "Pending"
+        || class.is_empty()
+        || !text(claim, "/spec/volumeName").is_empty()
+    {
+        return;
+    }
+    let Ok(class_object) = api
+        .get(&format!("/apis/storage.k8s.io/v1/storageclasses/{class}"))
+        .await
+    else {
+        return;
+    };
+    let selected = claim
+        .pointer("/metadata/annotations")
+        .and_then(|all| all.get("volume.kubernetes.io/selected-node"));
+    let waits = text(&class_object, "/volumeBindingMode") == "WaitForFirstConsumer";
+    if text(&class_object, "/provisioner") != PROVISIONER || (waits && selected.is_none()) {
+        return;
+    }
+    let uid = text(claim, "/metadata/uid");
+    let volume = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("pv-{uid}")},
+        "spec": {
+            "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
+            "accessModes": claim["spec"]["accessModes"], "storageClassName": class,
+            "persistentVolumeReclaimPolicy": "Delete", "hostPath": {"path": "/nowhere"},
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "uid": uid,
+                         "namespace": claim["metadata"]["namespace"], "name": claim["metadata"]["name"]},
+        },
+    });
+    // It may be there already.
+    let _ = api.create(&volume).await;
+}

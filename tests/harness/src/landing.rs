@@ -1,0 +1,134 @@
+//! Whether what was applied has landed: accepted, rolled out, bound.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::apply::Applied;
+
+/// How long nothing may change before it counts as standing still.
+const STAND_STILL: Duration = Duration::from_secs(5);
+
+/// What became of a release.
+#[derive(Debug, Clone)]
+pub struct Landing {
+    /// Whether all of it has landed.
+    pub landed: bool,
+    /// What has not, and why.
+    pub why: Vec<String>,
+}
+
+/// Watches until everything has landed, or stands still, for at most `patience`.
+pub async fn settle(api: &Api, applied: &[Applied], patience: Duration) -> Landing {
+    let refused: Vec<String> = applied
+        .iter()
+        .filter_map(|applied| {
+            Some(format!(
+                "{}: {}",
+                name(&applied.object),
+                applied.result.as_ref().err()?
+            ))
+        })
+        .collect();
+    if !refused.is_empty() {
+        return Landing {
+            landed: false,
+            why: refused,
+        };
+    }
+    let until = Instant::now() + patience;
+    let (mut before, mut since) = (Vec::new(), Instant::now());
+    loop {
+        let mut open = Vec::new();
+        for applied in applied {
+            if let Some(why) = missing(api, &applied.object).await {
+                open.push(format!("{}: {why}", name(&applied.object)));
+            }
+        }
+        if open.is_empty() {
+            return Landing {
+                landed: true,
+                why: open,
+            };
+        }
+        if open != before {
+            (before, since) = (open.clone(), Instant::now());
+        }
+        if since.elapsed() > STAND_STILL || Instant::now() > until {
+            return Landing {
+                landed: false,
+                why: open,
+            };
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn name(object: &Value) -> String {
+    let text = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    format!(
+        "{} {}/{}",
+        text("/kind"),
+        text("/metadata/namespace"),
+        text("/metadata/name")
+    )
+}
+
+/// What keeps an object from having landed.
+async fn missing(api: &Api, object: &Value) -> Option<String> {
+    if object.pointer("/metadata/name").is_none() {
+        return None;
+    }
+    let path = match api.path(object).await {
+        Ok(path) => path,
+        Err(error) => return Some(error.to_string()),
+    };
+    let live = match api.get(&path).await {
+        Ok(live) => live,
+        Err(error) => return Some(error.to_string()),
+    };
+    let number = |pointer: &str| live.pointer(pointer).and_then(Value::as_i64);
+    let is_true = |kind: &str| {
+        let conditions = live["status"]["conditions"].as_array();
+        conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == kind && condition["status"] == "True")
+    };
+    let observed = number("/status/observedGeneration") >= number("/metadata/generation");
+    let wanted = number("/spec/replicas").unwrap_or(1);
+    let count = |key: &str| number(&format!("/status/{key}")).unwrap_or(0);
+    let rolled_out = |ready: i64, wanted: i64| {
+        (!observed || ready < wanted).then(|| format!("{ready} of {wanted} are up to date and ready"))
+    };
+    match object["kind"].as_str().unwrap_or_default() {
+        "Deployment" => {
+            let surplus = count("replicas") > count("updatedReplicas");
+            rolled_out(count("updatedReplicas").min(count("availableReplicas")), wanted)
+                .or_else(|| surplus.then(|| "old pods are still there".to_owned()))
+        }
+        "StatefulSet" => rolled_out(count("updatedReplicas").min(count("readyReplicas")), wanted),
+        "ReplicaSet" => rolled_out(count("readyReplicas"), wanted),
+        "DaemonSet" => {
+            let wanted = count("desiredNumberScheduled");
+            rolled_out(
+                count("updatedNumberScheduled").min(count("numberAvailable")),
+                wanted,
+            )
+        }
+        "Job" => (!is_true("Complete")).then(|| "it is not complete".to_owned()),
+        "Pod" => {
+            let done = is_true("Ready") || live["status"]["phase"] == "Succeeded";
+            (!done).then(|| "it is not ready".to_owned())
+        }
+        "CustomResourceDefinition" => (!is_true("Established")).then(|| "it is not established".to_owned()),
+        "Namespace" => (live["status"]["phase"] != "Active").then(|| "it is not active".to_owned()),
+        _ => None,
+    }
+}

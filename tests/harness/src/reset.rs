@@ -1,0 +1,116 @@
+//! Back to an empty cluster between scenarios.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::api::Api;
+
+/// Namespaces that every cluster has.
+const SYSTEM: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Lists of what scenarios make outside namespaces. What Kubernetes itself makes is left alone.
+const LISTS: [&str; 14] = [
+    "/apis/apiregistration.k8s.io/v1/apiservices",
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "/apis/scheduling.k8s.io/v1/priorityclasses",
+    "/apis/networking.k8s.io/v1/ingressclasses",
+    "/apis/node.k8s.io/v1/runtimeclasses",
+    "/apis/storage.k8s.io/v1/storageclasses",
+    "/api/v1/persistentvolumes",
+    "/api/v1/nodes",
+];
+
+/// Lists of what scenarios leave in the namespace `default`.
+const IN_DEFAULT: [&str; 9] = [
+    "/apis/apps/v1/namespaces/default/deployments",
+    "/apis/apps/v1/namespaces/default/statefulsets",
+    "/apis/batch/v1/namespaces/default/jobs",
+    "/apis/batch/v1/namespaces/default/cronjobs",
+    "/api/v1/namespaces/default/pods",
+    "/api/v1/namespaces/default/configmaps",
+    "/api/v1/namespaces/default/secrets",
+    "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
+    "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
+];
+
+/// Removes everything that a scenario made, and waits until it is gone.
+pub async fn reset(api: &Api) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while remove(api).await > 0 && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    api.forget_kinds();
+}
+
+/// Asks for the removal of all that is left, and says how much that was.
+async fn remove(api: &Api) -> usize {
+    let mut left = 0;
+    // What is registered and does not answer would keep namespaces from going.
+    for list in LISTS.into_iter().chain(IN_DEFAULT) {
+        for object in api.items(list).await {
+            let name = text(&object, "/metadata/name");
+            if is_ours(list, &name, &object) {
+                left += 1;
+                drop_finalizers(api, &format!("{list}/{name}"), &object).await;
+                // It may have gone by itself.
+                let _ = api
+                    .delete(&format!(
+                        "{list}/{name}?gracePeriodSeconds=0&propagationPolicy=Background"
+                    ))
+                    .await;
+            }
+        }
+    }
+    for namespace in api.items("/api/v1/namespaces").await {
+        let name = text(&namespace, "/metadata/name");
+        if SYSTEM.contains(&name.as_str()) {
+            continue;
+        }
+        left += 1;
+        let _ = api.delete(&format!("/api/v1/namespaces/{name}")).await;
+        for list in ["configmaps", "persistentvolumeclaims", "pods"] {
+            for object in api.items(&format!("/api/v1/namespaces/{name}/{list}")).await {
+                let path = format!(
+                    "/api/v1/namespaces/{name}/{list}/{}",
+                    text(&object, "/metadata/name")
+                );
+                drop_finalizers(api, &path, &object).await;
+            }
+        }
+    }
+    left
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn is_ours(list: &str, name: &str, object: &Value) -> bool {
+    let bootstrapped = object
+        .pointer("/metadata/labels/kubernetes.io~1bootstrapping")
+        .is_some();
+    let of_system = name.starts_with("system:") || name.starts_with("system-") || name.starts_with("kube-");
+    let local = list.ends_with("/apiservices") && object["spec"]["service"].is_null();
+    !bootstrapped && !of_system && !local
+}
+
+async fn drop_finalizers(api: &Api, path: &str, object: &Value) {
+    let held = object
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array)
+        .is_some_and(|all| !all.is_empty());
+    if held {
+        let _ = api.merge(path, &json!({"metadata": {"finalizers": null}})).await;
+    }
+}

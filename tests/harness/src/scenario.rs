@@ -1,0 +1,393 @@
+//! Scenarios: folders that say what a cluster is like, what is released, and what must come of it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::apply::{Apply, apply};
+use crate::control_plane::ControlPlane;
+use crate::credentials::User;
+use crate::landing::{Landing, settle};
+use crate::table::Row;
+
+/// How long a release may take to land.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// A Namespace with this annotation is deleted once the state is made.
+const DELETE: &str = "harness/delete";
+
+/// What must come of a scenario.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// `go`, `no-go` or `unknown`.
+    pub verdict: String,
+    /// Rules that must have findings.
+    #[serde(default)]
+    pub rules: Vec<String>,
+    /// Rules that must be told unknown.
+    #[serde(default)]
+    pub unknown: Vec<String>,
+    /// Whether it lands, where that differs from what the verdict says.
+    #[serde(default)]
+    pub landed: Option<bool>,
+    /// What the scenario shows.
+    pub note: String,
+    /// Who asks.
+    #[serde(default)]
+    pub identity: Who,
+    /// The namespace that is asked for with `-n`.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// What the API server is like.
+    #[serde(default)]
+    pub api_server: ApiServer,
+    /// How the release is applied.
+    #[serde(default)]
+    pub apply: Apply,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// May do everything.
+    #[default]
+    Admin,
+    /// May do nothing.
+    Nobody,
+    /// May do what the scenario grants.
+    Deployer,
+    /// Has a token whose time is over.
+    ExpiredToken,
+    /// Is the deployer, with a certificate whose time is over.
+    ExpiredCertificate,
+    /// Is the deployer, with a certificate that holds for ten more minutes.
+    ExpiringCertificate,
+}
+
+impl Who {
+    /// The user.
+    #[must_use]
+    pub const fn user(self) -> User {
+        match self {
+            Self::Admin => User::Admin,
+            Self::Nobody => User::Nobody,
+            Self::Deployer => User::Deployer,
+            Self::ExpiredToken => User::ExpiredToken,
+            Self::ExpiredCertificate => User::Certificate { seconds: -600 },
+            Self::ExpiringCertificate => User::Certificate { seconds: 600 },
+        }
+    }
+}
+
+/// What the API server is like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApiServer {
+    /// As usual.
+    #[default]
+    Normal,
+    /// With the admission plugin `AlwaysDeny`.
+    AlwaysDeny,
+    /// Killed after the state was made.
+    Stopped,
+}
+
+/// A scenario.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The folder's name.
+    pub name: String,
+    /// The folder.
+    pub folder: PathBuf,
+    /// What must come of it.
+    pub expect: Expect,
+}
+
+/// What Preflight said.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// `go`, `no-go` or `unknown`.
+    pub decision: String,
+    /// The verdict's first line.
+    pub headline: String,
+    /// Rules with findings.
+    pub findings: Vec<String>,
+    /// Rules that are unknown.
+    pub unknown: Vec<String>,
+    /// Whether a finding says that the release will not land.
+    pub wont_land: bool,
+}
+
+impl Scenario {
+    /// Reads every scenario of a folder.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn load_all(folder: &Path) -> io::Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let folder = entry?.path();
+            if folder.join("expect.yaml").is_file() {
+                all.push(Self::load(&folder)?);
+            }
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    /// Reads a scenario.
+    ///
+    /// # Errors
+    /// It has no `expect.yaml`, or one that does not fit.
+    pub fn load(folder: &Path) -> io::Result<Self> {
+        let name = folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let text = std::fs::read_to_string(folder.join("expect.yaml"))?;
+        let expect =
+            serde_saphyr::from_str(&text).map_err(|error| io::Error::other(format!("{name}: {error}")))?;
+        Ok(Self {
+            name,
+            folder: folder.to_owned(),
+            expect,
+        })
+    }
+
+    /// The manifests: `manifests.yaml`, or the folder `manifests`.
+    #[must_use]
+    pub fn manifests(&self) -> PathBuf {
+        let file = self.folder.join("manifests.yaml");
+        if file.is_file() {
+            file
+        } else {
+            self.folder.join("manifests")
+        }
+    }
+
+    /// The environment's entry as JSON.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn environment(&self) -> io::Result<Value> {
+        let path = self.folder.join("environment.yaml");
+        let mut environment = if path.is_file() {
+            documents(&path)?.pop().unwrap_or(json!({}))
+        } else {
+            json!({})
+        };
+        let method = match self.expect.apply {
+            Apply::Server => "server",
+            Apply::Create => "create",
+            Apply::Client => return Ok(environment),
+        };
+        environment["apply"] = method.into();
+        Ok(environment)
+    }
+
+    /// Makes the cluster's state, and applies what is there before.
+    ///
+    /// # Errors
+    /// Something of it is refused.
+    pub async fn make_state(&self, api: &Api) -> io::Result<()> {
+        let cluster = self.folder.join("cluster.yaml");
+        if cluster.is_file() {
+            make(api, &documents(&cluster)?).await?;
+        }
+        let live = self.folder.join("live.yaml");
+        if live.is_file() {
+            let applied = apply(
+                api,
+                &documents(&live)?,
+                self.expect.apply,
+                self.expect.namespace.as_deref(),
+            )
+            .await;
+            let landing = settle(api, &applied, PATIENCE).await;
+            if !landing.landed {
+                return Err(io::Error::other(format!(
+                    "live.yaml does not land: {}",
+                    landing.why.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the release for real, as whom it is to be applied, and watches what becomes of it.
+    ///
+    /// # Errors
+    /// The manifests cannot be read, or the identity cannot be had.
+    pub async fn land(&self, plane: &ControlPlane) -> io::Result<Landing> {
+        let path = self.manifests();
+        let objects = if path.is_dir() {
+            folder_documents(&path)?
+        } else {
+            documents(&path)?
+        };
+        let deployer = self.environment()?["deployer"].clone();
+        let user = deployer
+            .as_str()
+            .or_else(|| deployer["user"].as_str())
+            .map(str::to_owned);
+        let groups = deployer["groups"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned);
+        let who = if user.is_some() {
+            User::Admin
+        } else {
+            self.expect.identity.user()
+        };
+        let kubeconfig = plane.kubeconfig(&who, "harness")?;
+        let api = Api::acting_as(&kubeconfig, user.as_deref(), &groups.collect::<Vec<_>>()).await?;
+        let applied = apply(
+            &api,
+            &objects,
+            self.expect.apply,
+            self.expect.namespace.as_deref(),
+        )
+        .await;
+        // The deployer may not look at everything that it makes.
+        Ok(settle(plane.api(), &applied, PATIENCE).await)
+    }
+
+    /// Compares what was expected, what Preflight said and what happened.
+    #[must_use]
+    pub fn judge(&self, said: &Verdict, landing: Option<&Landing>) -> Row {
+        let mut wrong = Vec::new();
+        let expect = &self.expect;
+        if said.decision != expect.verdict {
+            wrong.push(format!("{} expected: {}", expect.verdict, said.headline));
+        }
+        let lacks = |wanted: &[String], found: &[String]| {
+            wanted
+                .iter()
+                .filter(|rule| !found.contains(rule))
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        wrong.extend(
+            lacks(&expect.rules, &said.findings)
+                .into_iter()
+                .map(|rule| format!("no finding of {rule}")),
+        );
+        wrong.extend(
+            lacks(&expect.unknown, &said.unknown)
+                .into_iter()
+                .map(|rule| format!("{rule} is not unknown")),
+        );
+        let landed = landing.map(|landing| landing.landed);
+        let (mut false_go, mut false_no_go) = (false, false);
+        if let Some(landing) = landing {
+            let expected = expect.landed.unwrap_or(expect.verdict == "go");
+            if expect.verdict != "unknown" && landing.landed != expected {
+                wrong.push(format!("landed: {} ({})", landing.landed, landing.why.join(", ")));
+            }
+            false_go = said.decision == "go" && !landing.landed && expect.landed != Some(false);
+            false_no_go =
+                said.decision == "no-go" && said.wont_land && landing.landed && expect.landed != Some(true);
+        }
+        Row {
+            scenario: self.name.clone(),
+            expected: expect.verdict.clone(),
+            verdict: said.decision.clone(),
+            landed,
+            wrong,
+            false_go,
+            false_no_go,
+        }
+    }
+}
+
+async fn make(api: &Api, objects: &[Value]) -> io::Result<()> {
+    let applied = apply(api, objects, Apply::Create, None).await;
+    for done in &applied {
+        if let Err(why) = &done.result {
+            return Err(io::Error::other(format!(
+                "cluster.yaml: {} is refused: {why}",
+                done.object["kind"]
+            )));
+        }
+    }
+    let other = |error: crate::ApiError| io::Error::other(error.to_string());
+    for done in &applied {
+        let path = api.path(&done.object).await.map_err(other)?;
+        if done.object["kind"] == "Node" {
+            api.merge(
+                &format!("{path}/status"),
+                &json!({"status": done.object["status"]}),
+            )
+            .await
+            .map_err(other)?;
+            // TaintNodesByCondition taints every new node; nothing here takes that back.
+            api.merge(&path, &json!({"spec": {"taints": done.object["spec"]["taints"]}}))
+                .await
+                .map_err(other)?;
+        }
+    }
+    let marked = |done: &&crate::Applied| {
+        done.object
+            .pointer("/metadata/annotations")
+            .is_some_and(|all| all.get(DELETE).is_some())
+    };
+    for done in applied.iter().filter(marked) {
+        let path = api.path(&done.object).await.map_err(other)?;
+        api.delete(&path).await.map_err(other)?;
+    }
+    settle_namespaces(api, &applied).await;
+    Ok(())
+}
+
+/// Waits until new namespaces have their ServiceAccount, without which no pod is accepted.
+async fn settle_namespaces(api: &Api, applied: &[crate::Applied]) {
+    let made = |done: &&crate::Applied| done.object["kind"] == "Namespace";
+    for done in applied.iter().filter(made) {
+        let name = done.object["metadata"]["name"].as_str().unwrap_or_default();
+        if done
+            .object
+            .pointer("/metadata/annotations")
+            .is_some_and(|all| all.get(DELETE).is_some())
+        {
+            continue;
+        }
+        for _ in 0..100 {
+            if api
+                .get(&format!("/api/v1/namespaces/{name}/serviceaccounts/default"))
+                .await
+                .is_ok()
+            {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+fn documents(path: &Path) -> io::Result<Vec<Value>> {
+    let text = std::fs::read_to_string(path)?;
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let all: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options)
+        .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+    Ok(all.into_iter().filter(|value| !value.is_null()).collect())
+}
+
+fn folder_documents(folder: &Path) -> io::Result<Vec<Value>> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.sort();
+    let mut all = Vec::new();
+    for file in files {
+        all.extend(documents(&file)?);
+    }
+    Ok(all)
+}

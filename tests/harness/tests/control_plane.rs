@@ -1,0 +1,2 @@
+//! The harness itself, against the real control plane.
+fn main() {}

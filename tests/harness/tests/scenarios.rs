@@ -1,0 +1,137 @@
+//! Every scenario, against the real control plane: what Preflight says, and what then happens.
+//!
+//! `PREFLIGHT_SCENARIOS=FOLDER` runs the scenarios of another folder.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use preflight_core::cluster::AccessOptions;
+use preflight_core::{Cluster, Consequence, Decision, Environments, Manifests, Preflight, Report, Severity};
+use preflight_harness::scenario::{ApiServer, Scenario, Verdict};
+use preflight_harness::{ControlPlane, Options, Row, Unavailable, print_table, reset};
+
+/// The control plane that scenarios share, one after the other.
+type Shared = Arc<Mutex<Option<Result<ControlPlane, Unavailable>>>>;
+
+fn main() -> std::process::ExitCode {
+    let mut arguments = Arguments::from_args();
+    // They share a cluster.
+    arguments.test_threads = Some(1);
+    let folder = std::env::var_os("PREFLIGHT_SCENARIOS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios"),
+        PathBuf::from,
+    );
+    let scenarios = Scenario::load_all(&folder).expect("the scenarios can be read");
+    let (shared, rows): (Shared, _) = (Arc::default(), Arc::new(Mutex::new(Vec::<Row>::new())));
+    let trials = scenarios.into_iter().map(|scenario| {
+        let (shared, rows) = (Arc::clone(&shared), Arc::clone(&rows));
+        let name = scenario.name.clone();
+        Trial::ignorable_test(name, move || trial(&scenario, &shared, &rows))
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    // It is stopped before the process ends.
+    drop(shared.lock().unwrap().take());
+    let rows = rows.lock().unwrap();
+    if !rows.is_empty() {
+        print_table(&rows, &mut std::io::stdout()).expect("the table can be written");
+    }
+    std::io::stdout().flush().expect("the table can be written");
+    conclusion.exit_code()
+}
+
+fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result<Completion, Failed> {
+    let outcome = match scenario.expect.api_server {
+        ApiServer::Normal => {
+            let mut slot = shared.lock().unwrap();
+            let plane = slot.get_or_insert_with(|| ControlPlane::start(&Options::default()));
+            plane
+                .as_mut()
+                .map_err(|error| error.clone())
+                .map(|plane| perform(scenario, plane))
+        }
+        ApiServer::AlwaysDeny => {
+            // The state cannot be made through such an API server: it has none but what is there at the start.
+            let options = Options {
+                admission_plugins: vec!["AlwaysDeny".to_owned()],
+                bare: true,
+            };
+            ControlPlane::start(&options).map(|mut plane| perform(scenario, &mut plane))
+        }
+        ApiServer::Stopped => {
+            let options = Options {
+                bare: true,
+                ..Options::default()
+            };
+            ControlPlane::start(&options).map(|mut plane| {
+                plane.stop_api_server()?;
+                perform(scenario, &mut plane)
+            })
+        }
+    };
+    let row = match outcome {
+        Err(unavailable) if unavailable.is_failure() => return Err(unavailable.into()),
+        Err(unavailable) => return Ok(Completion::ignored_with(unavailable.reason)),
+        Ok(row) => row?,
+    };
+    let wrong = row.wrong.join("\n");
+    rows.lock().unwrap().push(row);
+    if wrong.is_empty() {
+        Ok(Completion::Completed)
+    } else {
+        Err(wrong.into())
+    }
+}
+
+fn perform(scenario: &Scenario, plane: &mut ControlPlane) -> std::io::Result<Row> {
+    let usual = scenario.expect.api_server == ApiServer::Normal;
+    if usual {
+        plane.runtime().block_on(async {
+            reset(plane.api()).await;
+            scenario.make_state(plane.api()).await
+        })?;
+    }
+    let kubeconfig = plane.kubeconfig(&scenario.expect.identity.user(), "harness")?;
+    let report = plane.runtime().block_on(run(scenario, &kubeconfig));
+    let landing = match scenario.expect.api_server {
+        ApiServer::Stopped => None,
+        _ => Some(plane.runtime().block_on(scenario.land(plane))?),
+    };
+    Ok(scenario.judge(&verdict_of(&report), landing.as_ref()))
+}
+
+async fn run(scenario: &Scenario, kubeconfig: &Path) -> Report {
+    let environment = serde_json::json!({"environments": {"scenario": scenario.environment().unwrap()}});
+    let environments = Environments::parse("environment.yaml", &environment.to_string()).unwrap();
+    let options = AccessOptions {
+        kubeconfig: Some(kubeconfig.to_owned()),
+        ..AccessOptions::default()
+    };
+    let mut preflight = Preflight::new(Cluster::resolve(&options).unwrap())
+        .environment(environments.get("scenario").unwrap())
+        .manifests(Manifests::from_path(scenario.manifests()).unwrap())
+        .plugins(preflight_plugins::builtin())
+        .known_settings(preflight_plugins::known_settings());
+    if let Some(namespace) = &scenario.expect.namespace {
+        preflight = preflight.namespace(namespace);
+    }
+    preflight.start().unwrap().finish().await
+}
+
+fn verdict_of(report: &Report) -> Verdict {
+    let findings = || report.checks.iter().flat_map(|check| &check.findings);
+    Verdict {
+        decision: match report.verdict.decision {
+            Decision::Go => "go".to_owned(),
+            Decision::NoGo => "no-go".to_owned(),
+            _ => "unknown".to_owned(),
+        },
+        headline: report.verdict.headline.clone(),
+        findings: findings().map(|finding| finding.rule.clone()).collect(),
+        unknown: report.verdict.unknown.clone(),
+        wont_land: findings().any(|finding| {
+            finding.severity == Severity::Failed && finding.consequence == Consequence::WontLand
+        }),
+    }
+}
