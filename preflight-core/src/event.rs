@@ -20,6 +20,8 @@ pub enum Event {
         checks: Vec<(String, Phase)>,
         /// What the run is about, as far as is known without asking the cluster.
         facts: RunFacts,
+        /// What users should know besides: checks that will go.
+        notes: Vec<String>,
     },
     /// The API server answered, or what it is became known.
     #[serde(rename_all = "camelCase")]

@@ -150,6 +150,9 @@ pub struct Report {
     pub duration_ms: u64,
     /// What each check came to, by phase and then in the order in which the plugins were given.
     pub checks: Vec<CheckResult>,
+    /// What users should know besides: checks that will go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Why the run was cut short, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interrupted: Option<String>,
@@ -159,11 +162,17 @@ impl Report {
     /// The fold of a run's events. `None` before the run has finished.
     #[must_use]
     pub fn of(events: &[Event]) -> Option<Self> {
-        let (mut order, mut facts, mut checks, mut interrupted) = (Vec::new(), None, Vec::new(), None);
+        let (mut order, mut notes, mut facts) = (Vec::new(), Vec::new(), None);
+        let (mut checks, mut interrupted) = (Vec::new(), None);
         for event in events {
             match event {
-                Event::RunStarted { checks, facts: known } => {
+                Event::RunStarted {
+                    checks,
+                    facts: known,
+                    notes: told,
+                } => {
                     order.clone_from(checks);
+                    notes.clone_from(told);
                     facts = Some(known.clone());
                 }
                 Event::ClusterKnown { facts: known } => facts = Some(known.clone()),
@@ -184,6 +193,7 @@ impl Report {
                         finished_at: finished_at.clone(),
                         duration_ms: *duration_ms,
                         checks,
+                        notes,
                         interrupted,
                     });
                 }
@@ -203,6 +213,7 @@ impl Report {
             finished_at,
             duration_ms: 0,
             checks: Vec::new(),
+            notes: Vec::new(),
             interrupted: None,
         }
     }

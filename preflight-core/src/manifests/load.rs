@@ -337,6 +337,9 @@ mod tests {
             digest(CONFIG_MAP),
             digest("# c\nkind: ConfigMap\napiVersion: v1\nmetadata:\n  name: a\n")
         );
-        assert_ne!(digest(CONFIG_MAP), digest(&CONFIG_MAP.replace('a', "b")));
+        assert_ne!(
+            digest(CONFIG_MAP),
+            digest(&CONFIG_MAP.replace("name: a", "name: b"))
+        );
     }
 }

@@ -418,11 +418,11 @@ spec:
         );
         let hpa = "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: a}, spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}}}";
         assert_eq!(found(hpa), ["Deployment d @spec.scaleTargetRef.name"]);
-        let ingress = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}, spec: {ingressClassName: n, rules: [{http: {paths: [{backend: {service: {name: s}}}]}}]}}";
+        let ingress = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}, spec: {ingressClassName: nginx, rules: [{http: {paths: [{backend: {service: {name: s}}}]}}]}}";
         assert_eq!(
             found(ingress),
             [
-                "IngressClass n @spec.ingressClassName",
+                "IngressClass nginx @spec.ingressClassName",
                 "Service s @spec.rules[0].http.paths[0].backend.service.name"
             ]
         );

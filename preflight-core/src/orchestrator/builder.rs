@@ -210,6 +210,7 @@ impl Preflight {
             checks: selected.checks,
             set_aside,
             facts,
+            notes: selected.notes,
             fail_fast: self.fail_fast,
             listeners: self.listeners,
             start,

@@ -27,6 +27,7 @@ pub(super) struct Plan {
     pub(super) checks: Vec<Selected>,
     pub(super) set_aside: Vec<SetAside>,
     pub(super) facts: RunFacts,
+    pub(super) notes: Vec<String>,
     pub(super) fail_fast: bool,
     pub(super) listeners: Vec<Arc<dyn Listener>>,
     pub(super) start: Instant,
@@ -104,6 +105,7 @@ impl Run {
         stream.emit(Event::RunStarted {
             checks: checks.collect(),
             facts: plan.facts.clone(),
+            notes: plan.notes,
         });
 
         let facts = tokio::spawn(cluster_facts(Arc::clone(&plan.shared), plan.facts.clone()));

@@ -25,6 +25,8 @@ pub(super) struct Selected {
 pub(super) struct Choice {
     pub(super) checks: Vec<Selected>,
     pub(super) set_aside: Vec<SetAside>,
+    /// Checks that take part and will go.
+    pub(super) notes: Vec<String>,
     /// Settings of all plugins, whether they take part or not.
     pub(super) known_settings: Vec<SettingsSpec>,
 }
@@ -50,6 +52,7 @@ pub(super) fn select(
     let mut choice = Choice {
         checks: Vec::new(),
         set_aside: Vec::new(),
+        notes: Vec::new(),
         known_settings: Vec::new(),
     };
     for check in all {
@@ -69,6 +72,11 @@ pub(super) fn select(
         } else if stability == Stability::Beta && !named {
             tracing::debug!(name, "beta: runs only when it is named");
         } else {
+            if let Stability::Deprecated { ends, instead } = stability {
+                choice.notes.push(format!(
+                    "the check {name} may be removed from {ends} on: use {instead}"
+                ));
+            }
             choice.checks.push(check);
         }
     }

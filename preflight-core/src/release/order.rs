@@ -145,15 +145,15 @@ mod tests {
 ---
 {apiVersion: v1, kind: Service, metadata: {name: s}}
 ---
-{apiVersion: v1, kind: Namespace, metadata: {name: n}}
+{apiVersion: v1, kind: Namespace, metadata: {name: ns}}
 ---
 {apiVersion: example.com/v1, kind: Thing, metadata: {name: t}}
 ";
 
     #[test]
     fn each_method_has_its_own_order() {
-        assert_eq!(kinds(Method::Client, TEXT), ["d", "s", "n", "t"]);
-        assert_eq!(kinds(Method::Helm, TEXT), ["n", "s", "d", "t"]);
-        assert_eq!(kinds(Method::Argocd, TEXT), ["d", "n", "s", "t"]);
+        assert_eq!(kinds(Method::Client, TEXT), ["d", "s", "ns", "t"]);
+        assert_eq!(kinds(Method::Helm, TEXT), ["ns", "s", "d", "t"]);
+        assert_eq!(kinds(Method::Argocd, TEXT), ["d", "ns", "s", "t"]);
     }
 }

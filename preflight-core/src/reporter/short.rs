@@ -28,6 +28,9 @@ pub(super) fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
             }
         }
     }
+    for note in &report.notes {
+        writeln!(to, "note: {note}")?;
+    }
     for aside in &report.verdict.set_aside {
         writeln!(to, "set aside: {} ({})", aside.name, aside.why)?;
     }

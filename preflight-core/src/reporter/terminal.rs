@@ -52,6 +52,9 @@ impl Terminal {
                 writeln!(to, "  {} ({})", aside.name, aside.why)?;
             }
         }
+        for note in &report.notes {
+            writeln!(to, "\nnote: {note}")?;
+        }
         if let Some(why) = &report.interrupted {
             writeln!(to, "\nThe run was cut short: {why}")?;
         }

@@ -139,6 +139,7 @@ mod tests {
             ("0644", Value::Int(420)),
             ("yes", Value::Bool(true)),
             ("Off", Value::Bool(false)),
+            ("y", Value::Bool(true)),
             ("\"yes\"", Value::Str("yes".into())),
             ("1.5", Value::Float(1.5)),
             ("1.5.2", Value::Str("1.5.2".into())),
@@ -171,12 +172,12 @@ mod tests {
     fn documents_json_aliases_and_merges_are_read_and_empty_documents_left_out() {
         let source = Source::new(
             "a",
-            "---\n# nothing\n---\n{\"a\": [1, true]}\n---\nx: &x {k: 1}\ny:\n  <<: *x\n  z: 2\n",
+            "---\n# nothing\n---\n{\"a\": [1, true]}\n---\nx: &x {k: 1}\nw:\n  <<: *x\n  z: 2\n",
         );
         let documents = parse_documents(&source).unwrap();
         assert_eq!(documents.len(), 2);
         assert_eq!(documents[0].json(), serde_json::json!({"a": [1, true]}));
-        assert_eq!(documents[1].json()["y"], serde_json::json!({"k": 1, "z": 2}));
+        assert_eq!(documents[1].json()["w"], serde_json::json!({"k": 1, "z": 2}));
     }
 
     #[test]

@@ -96,6 +96,14 @@ impl Api {
             })
     }
 
+    /// Whether the API server says that it is ready.
+    pub async fn is_ready(&self) -> bool {
+        let Ok(request) = Request::get("/readyz").body(Vec::new()) else {
+            return false;
+        };
+        self.client.request_text(request).await.is_ok()
+    }
+
     /// What is at a path.
     ///
     /// # Errors

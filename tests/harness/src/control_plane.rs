@@ -159,11 +159,7 @@ impl ControlPlane {
 
     fn wait_until_ready(&self) -> io::Result<()> {
         let api = self.api.clone();
-        self.wait_for("the API server", || {
-            self.runtime
-                .block_on(api.get("/api/v1/namespaces/kube-system"))
-                .is_ok()
-        })
+        self.wait_for("the API server", || self.runtime.block_on(api.is_ready()))
     }
 
     /// Another process gives no event to wait for, so it is asked again and again.

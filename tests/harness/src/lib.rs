@@ -21,5 +21,5 @@ pub use assets::{Assets, Unavailable};
 pub use control_plane::{ControlPlane, Options};
 pub use credentials::User;
 pub use landing::{Landing, settle};
-pub use reset::reset;
+pub use reset::{namespaces_gone, reset};
 pub use table::{Row, print_table};

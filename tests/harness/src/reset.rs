@@ -40,13 +40,22 @@ const IN_DEFAULT: [&str; 9] = [
     "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
 ];
 
-/// Removes everything that a scenario made, and waits until it is gone.
+/// Removes everything that a scenario made, and waits until it is gone, but for its namespaces.
 pub async fn reset(api: &Api) {
     let until = Instant::now() + Duration::from_secs(60);
     while remove(api).await > 0 && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     api.forget_kinds();
+}
+
+/// Waits until no namespace is left but those that every cluster has.
+pub async fn namespaces_gone(api: &Api) {
+    let until = Instant::now() + Duration::from_secs(90);
+    let ours = |namespace: &Value| !SYSTEM.contains(&text(namespace, "/metadata/name").as_str());
+    while api.items("/api/v1/namespaces").await.iter().any(ours) && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Asks for the removal of all that is left, and says how much that was.
@@ -73,7 +82,7 @@ async fn remove(api: &Api) -> usize {
         if SYSTEM.contains(&name.as_str()) {
             continue;
         }
-        left += 1;
+        // Scenarios have namespaces of their own, so nobody waits until one is gone.
         let _ = api.delete(&format!("/api/v1/namespaces/{name}")).await;
         for list in ["configmaps", "persistentvolumeclaims", "pods"] {
             for object in api.items(&format!("/api/v1/namespaces/{name}/{list}")).await {

@@ -198,7 +198,7 @@ impl Scenario {
     pub async fn make_state(&self, api: &Api) -> io::Result<()> {
         let cluster = self.folder.join("cluster.yaml");
         if cluster.is_file() {
-            make(api, &documents(&cluster)?).await?;
+            make_cluster(api, &documents(&cluster)?).await?;
         }
         let live = self.folder.join("live.yaml");
         if live.is_file() {
@@ -226,7 +226,7 @@ impl Scenario {
     /// The manifests cannot be read, or the identity cannot be had.
     pub async fn land(&self, plane: &ControlPlane) -> io::Result<Landing> {
         let path = self.manifests();
-        let objects = if path.is_dir() {
+        let mut objects = if path.is_dir() {
             folder_documents(&path)?
         } else {
             documents(&path)?
@@ -249,6 +249,29 @@ impl Scenario {
         };
         let kubeconfig = plane.kubeconfig(&who, "harness")?;
         let api = Api::acting_as(&kubeconfig, user.as_deref(), &groups.collect::<Vec<_>>()).await?;
+        let environment = self.environment()?;
+        // Helm and Argo CD put namespaces and definitions first.
+        if matches!(environment["apply"].as_str(), Some("helm" | "argocd")) {
+            let rank = |object: &Value| match object["kind"].as_str() {
+                Some("Namespace") => 0,
+                Some("CustomResourceDefinition") => 1,
+                _ => 2,
+            };
+            objects.sort_by_key(rank);
+        }
+        // What the environment expects of others is made by them.
+        for expected in environment["expects"].as_array().into_iter().flatten() {
+            let mut object =
+                json!({"apiVersion": "v1", "kind": expected["kind"], "metadata": {"name": expected["name"]}});
+            if let Some(namespace) = expected["namespace"].as_str() {
+                object["metadata"]["namespace"] = namespace.into();
+            }
+            plane
+                .api()
+                .create(&object)
+                .await
+                .map_err(|error| io::Error::other(error.to_string()))?;
+        }
         let applied = apply(
             &api,
             &objects,
@@ -308,7 +331,11 @@ impl Scenario {
     }
 }
 
-async fn make(api: &Api, objects: &[Value]) -> io::Result<()> {
+/// Makes a cluster's state: nodes with their status, and namespaces that are being deleted where they say so.
+///
+/// # Errors
+/// Something of it is refused.
+pub async fn make_cluster(api: &Api, objects: &[Value]) -> io::Result<()> {
     let applied = apply(api, objects, Apply::Create, None).await;
     for done in &applied {
         if let Err(why) = &done.result {
@@ -372,7 +399,11 @@ async fn settle_namespaces(api: &Api, applied: &[crate::Applied]) {
     }
 }
 
-fn documents(path: &Path) -> io::Result<Vec<Value>> {
+/// The documents of a YAML file.
+///
+/// # Errors
+/// It cannot be read.
+pub fn documents(path: &Path) -> io::Result<Vec<Value>> {
     let text = std::fs::read_to_string(path)?;
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     let all: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options)
@@ -380,7 +411,11 @@ fn documents(path: &Path) -> io::Result<Vec<Value>> {
     Ok(all.into_iter().filter(|value| !value.is_null()).collect())
 }
 
-fn folder_documents(folder: &Path) -> io::Result<Vec<Value>> {
+/// The documents of the YAML files of a folder, in the order of their names.
+///
+/// # Errors
+/// One cannot be read.
+pub fn folder_documents(folder: &Path) -> io::Result<Vec<Value>> {
     let mut files: Vec<_> = std::fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;

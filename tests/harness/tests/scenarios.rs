@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use preflight_core::cluster::AccessOptions;
@@ -32,7 +32,7 @@ fn main() -> std::process::ExitCode {
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     // It is stopped before the process ends.
-    drop(shared.lock().unwrap().take());
+    drop(shared.lock().unwrap_or_else(PoisonError::into_inner).take());
     let rows = rows.lock().unwrap();
     if !rows.is_empty() {
         print_table(&rows, &mut std::io::stdout()).expect("the table can be written");
@@ -44,7 +44,7 @@ fn main() -> std::process::ExitCode {
 fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result<Completion, Failed> {
     let outcome = match scenario.expect.api_server {
         ApiServer::Normal => {
-            let mut slot = shared.lock().unwrap();
+            let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let plane = slot.get_or_insert_with(|| ControlPlane::start(&Options::default()));
             plane
                 .as_mut()

@@ -1,2 +1,0 @@
-//! The harness itself, against the real control plane.
-fn main() {}

@@ -1,0 +1,235 @@
+//! The bundled example, against the real control plane: the verdict is right, a snapshot says the same as the
+//! cluster, and a stopped API server is told as what it is.
+//!
+//! `PREFLIGHT_RECORD=1` writes the bundled snapshot anew.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use preflight_core::cluster::AccessOptions;
+use preflight_core::snapshot::{Recorder, Snapshot};
+use preflight_core::{Cluster, Decision, Environments, Manifests, Outcome, Preflight, Report, Status};
+use preflight_harness::scenario::{documents, folder_documents, make_cluster};
+use preflight_harness::{
+    Apply, ControlPlane, Options, Unavailable, User, apply, namespaces_gone, reset, settle,
+};
+
+type Shared = Arc<Mutex<Option<Result<ControlPlane, Unavailable>>>>;
+type Test = fn(&mut ControlPlane) -> Result<(), Failed>;
+
+fn main() -> std::process::ExitCode {
+    let mut arguments = Arguments::from_args();
+    // They share a cluster, and the last one stops it.
+    arguments.test_threads = Some(1);
+    let shared: Shared = Arc::default();
+    let tests: [(&str, Test); 4] = [
+        ("the_storefront_may_go_and_lands", lands),
+        ("a_snapshot_says_the_same_as_the_cluster", snapshot_says_the_same),
+        (
+            "the_bundled_snapshot_says_what_the_cluster_says",
+            bundled_snapshot,
+        ),
+        ("zz_with_the_api_server_stopped_one_thing_fails", stopped),
+    ];
+    let trials = tests.into_iter().map(|(name, test)| {
+        let shared = Arc::clone(&shared);
+        Trial::ignorable_test(name, move || {
+            let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            match slot.get_or_insert_with(|| ControlPlane::start(&Options::default())) {
+                Err(unavailable) if unavailable.is_failure() => Err(unavailable.clone().into()),
+                Err(unavailable) => Ok(Completion::ignored_with(unavailable.reason.clone())),
+                Ok(plane) => test(plane).map(|()| Completion::Completed),
+            }
+        })
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    drop(shared.lock().unwrap_or_else(PoisonError::into_inner).take());
+    conclusion.exit_code()
+}
+
+fn example(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples/storefront")
+        .join(below)
+}
+
+fn preflight(cluster: Cluster) -> Preflight {
+    Preflight::new(cluster)
+        .environment(
+            Environments::from_path(example("environments.yaml"))
+                .unwrap()
+                .get("dev")
+                .unwrap(),
+        )
+        .manifests(Manifests::from_path(example("manifests")).unwrap())
+        .plugins(preflight_plugins::builtin())
+        .known_settings(preflight_plugins::known_settings())
+}
+
+fn live(plane: &ControlPlane) -> Cluster {
+    let kubeconfig = plane.kubeconfig(&User::Admin, "k3d-ameide").unwrap();
+    let options = AccessOptions {
+        kubeconfig: Some(kubeconfig),
+        context: Some("k3d-ameide".into()),
+        ..AccessOptions::default()
+    };
+    Cluster::resolve(&options).unwrap()
+}
+
+fn make_state(plane: &ControlPlane) {
+    plane.runtime().block_on(async {
+        reset(plane.api()).await;
+        namespaces_gone(plane.api()).await;
+        make_cluster(plane.api(), &documents(&example("cluster.yaml")).unwrap())
+            .await
+            .unwrap();
+    });
+}
+
+/// What a report says, without times and the access path.
+fn essence(report: &Report) -> (Decision, String, BTreeMap<String, Vec<(String, Outcome)>>) {
+    let server = report.facts.cluster.server.clone().unwrap_or_default();
+    let outcome = |outcome: &Outcome| {
+        let text = serde_json::to_string(outcome).unwrap().replace(&server, "SERVER");
+        serde_json::from_str(&text).unwrap()
+    };
+    let rules = report.checks.iter().map(|check| {
+        let rules = check
+            .rules
+            .iter()
+            .map(|rule| (rule.rule.clone(), outcome(&rule.outcome)));
+        // Clocks and expiry are of the access path.
+        let of_access = [
+            "cluster-connectivity/clock-skew",
+            "cluster-connectivity/credentials-expiring",
+        ];
+        (
+            check.name.clone(),
+            rules
+                .filter(|(rule, _)| !of_access.contains(&rule.as_str()))
+                .collect(),
+        )
+    });
+    (
+        report.verdict.decision,
+        report.verdict.headline.clone(),
+        rules.collect(),
+    )
+}
+
+fn lands(plane: &mut ControlPlane) -> Result<(), Failed> {
+    make_state(plane);
+    let cluster = live(plane);
+    let report = plane
+        .runtime()
+        .block_on(async { preflight(cluster).start().unwrap().finish().await });
+    if report.verdict.decision != Decision::Go {
+        return Err(report.verdict.headline.into());
+    }
+    let objects = folder_documents(&example("manifests")).unwrap();
+    let landing = plane.runtime().block_on(async {
+        let applied = apply(plane.api(), &objects, Apply::Client, None).await;
+        settle(plane.api(), &applied, Duration::from_secs(120)).await
+    });
+    if landing.landed {
+        Ok(())
+    } else {
+        Err(landing.why.join("\n").into())
+    }
+}
+
+fn snapshot_says_the_same(plane: &mut ControlPlane) -> Result<(), Failed> {
+    make_state(plane);
+    // Once before anything is applied, and once with everything there.
+    for applied_before in [false, true] {
+        if applied_before {
+            let objects = folder_documents(&example("manifests")).unwrap();
+            plane.runtime().block_on(async {
+                let applied = apply(plane.api(), &objects, Apply::Client, None).await;
+                settle(plane.api(), &applied, Duration::from_secs(120)).await
+            });
+        }
+        let recorder = Recorder::new();
+        let run = preflight(live(plane)).recorder(recorder.clone());
+        let of_cluster = plane
+            .runtime()
+            .block_on(async { run.start().unwrap().finish().await });
+        let mut file = Vec::new();
+        recorder
+            .write(
+                of_cluster.facts.cluster.server.as_deref(),
+                "2026-01-01T00:00:00Z",
+                &mut file,
+            )
+            .unwrap();
+        let text = String::from_utf8(file).unwrap();
+        for secret in ["placeholder-replace-me", "token-canary", "welcome to"] {
+            assert!(!text.contains(secret), "{secret} is in the snapshot");
+        }
+        let snapshot = Snapshot::parse("snapshot.yaml", &text).unwrap();
+        let run = preflight(Cluster::from_snapshot(snapshot));
+        let of_snapshot = plane
+            .runtime()
+            .block_on(async { run.start().unwrap().finish().await });
+        assert_eq!(essence(&of_cluster), essence(&of_snapshot));
+        if std::env::var_os("PREFLIGHT_RECORD").is_some() && !applied_before {
+            let stable = text.replace(plane.server(), "https://127.0.0.1:6443");
+            std::fs::write(example("cluster.snapshot.yaml"), stable).unwrap();
+        }
+    }
+    Ok(())
+}
+
+fn bundled_snapshot(plane: &mut ControlPlane) -> Result<(), Failed> {
+    make_state(plane);
+    let of_cluster = plane
+        .runtime()
+        .block_on(async { preflight(live(plane)).start().unwrap().finish().await });
+    let bundled = Snapshot::from_path(example("cluster.snapshot.yaml")).unwrap();
+    let run = preflight(Cluster::from_snapshot(bundled));
+    let of_bundled = plane
+        .runtime()
+        .block_on(async { run.start().unwrap().finish().await });
+    assert_eq!(
+        essence(&of_cluster),
+        essence(&of_bundled),
+        "record it anew with PREFLIGHT_RECORD=1"
+    );
+    Ok(())
+}
+
+fn stopped(plane: &mut ControlPlane) -> Result<(), Failed> {
+    plane.stop_api_server().unwrap();
+    let cluster = live(plane);
+    let report = plane
+        .runtime()
+        .block_on(async { preflight(cluster).start().unwrap().finish().await });
+    let check = report.check("cluster-connectivity").unwrap();
+    assert_eq!(check.status, Status::Failed);
+    assert!(check.message.contains("Cannot connect to"), "{}", check.message);
+    assert!(
+        check
+            .remediation
+            .as_deref()
+            .unwrap_or_default()
+            .contains("kubectl")
+            && check
+                .remediation
+                .as_deref()
+                .unwrap_or_default()
+                .contains("cluster-info")
+    );
+    assert_eq!(report.exit_code(false), 3);
+    let failures: Vec<_> = report
+        .checks
+        .iter()
+        .flat_map(|check| check.failures())
+        .map(|f| f.rule.as_str())
+        .collect();
+    assert_eq!(failures, ["cluster-connectivity/unreachable"]);
+    assert_eq!(report.verdict.unknown, Vec::<String>::new());
+    Ok(())
+}
