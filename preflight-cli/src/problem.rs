@@ -15,7 +15,7 @@ use preflight_core::{ConfigError, Place, redact};
 pub(crate) struct Problem {
     message: String,
     help: Option<String>,
-    source: Option<(NamedSource<String>, SourceSpan)>,
+    source: Option<Box<(NamedSource<String>, SourceSpan)>>,
     code: u8,
 }
 
@@ -46,7 +46,7 @@ impl Problem {
     fn told(message: &impl fmt::Display, place: Option<&Place>, help: Option<&str>) -> Self {
         let mut problem = Self::input(redact(&message.to_string()));
         problem.help = help.map(str::to_owned);
-        problem.source = place.map(source_of);
+        problem.source = place.map(source_of).map(Box::new);
         problem
     }
 
@@ -99,11 +99,11 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|(source, _)| source as &dyn SourceCode)
+        self.source.as_ref().map(|source| &source.0 as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (_, span) = self.source.as_ref()?;
+        let (_, span) = self.source.as_deref()?;
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
             Some("here".to_owned()),
             *span,
@@ -148,12 +148,12 @@ mod tests {
 
     #[test]
     fn a_place_is_shown_with_its_line_number() {
-        let mut place = Place::new("a.yaml", 7, 3, 5);
-        place.snippet = Some("  héllo: x".into());
+        let mut place = Place::new("a.yaml", 7, 1, 5);
+        place.snippet = Some("héllo: x".into());
         let problem = Problem::told(&"unknown key", Some(&place), Some("did you mean `hello`?"));
         let text = problem.render(false);
         assert!(
-            text.contains("a.yaml:7:3") && text.contains("7 │   héllo: x") && text.contains("did you mean"),
+            text.contains("a.yaml:7:1") && text.contains("7 │ héllo: x") && text.contains("did you mean"),
             "{text}"
         );
     }

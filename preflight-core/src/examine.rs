@@ -110,7 +110,7 @@ impl Record {
             })
             .collect();
         let mut findings = notes.findings.clone();
-        findings.sort_by(|a, b| (a.severity, a.consequence).cmp(&(b.severity, b.consequence)));
+        findings.sort_by_key(|finding| (finding.severity, finding.consequence));
         let status = status(&rules, &findings);
         let (message, remediation) = headline(status, &rules, &findings);
         CheckResult {
@@ -199,15 +199,12 @@ fn headline(status: Status, rules: &[RuleResult], findings: &[Finding]) -> (Stri
             Some(worst.remediation.to_string()),
         );
     }
-    let first = |pick: &dyn Fn(&Outcome) -> Option<(String, Option<String>)>| {
-        rules.iter().find_map(|rule| pick(&rule.outcome))
-    };
     let found = match status {
-        Status::Unknown | Status::Warning => first(&|outcome| match outcome {
+        Status::Unknown | Status::Warning => rules.iter().find_map(|rule| match &rule.outcome {
             Outcome::Unknown { why, advice, .. } => Some((why.clone(), advice.clone())),
             _ => None,
         }),
-        Status::Skipped => first(&|outcome| match outcome {
+        Status::Skipped => rules.iter().find_map(|rule| match &rule.outcome {
             Outcome::Skipped {
                 why,
                 blocked_by: Some(by),
@@ -255,7 +252,6 @@ impl Examination {
     }
 
     /// Begins the examination of a rule.
-    #[must_use]
     pub fn rule(&self, rule: &'static Rule) -> RuleCheck<'_> {
         RuleCheck {
             rule,

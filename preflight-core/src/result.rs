@@ -328,6 +328,16 @@ mod tests {
         A = "a", harm;
     }
 
+    #[test]
+    fn a_finding_has_what_its_rule_says() {
+        let finding = finding(Subject::new("x"));
+        assert_eq!(
+            (finding.rule.as_str(), finding.consequence),
+            (RULES[0].id(), Consequence::Harm)
+        );
+        assert!(finding.runbook.ends_with("/checks/demo.md#a"));
+    }
+
     fn finding(subject: Subject) -> Finding {
         Finding::new(&A, Severity::Failed, subject, "m".into(), Remediation::new("r"))
     }

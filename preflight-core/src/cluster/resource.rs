@@ -234,6 +234,9 @@ impl<V: View> Sink for Listed<V> {
     }
 }
 
+/// Makes what takes a list's items.
+pub(crate) type NewSink = fn() -> Box<dyn Sink>;
+
 /// What a read is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -258,7 +261,7 @@ pub enum ReadOf {
 pub struct Read {
     of: ReadOf,
     verb: &'static str,
-    view: Option<(TypeId, fn() -> Box<dyn Sink>)>,
+    view: Option<(TypeId, NewSink)>,
 }
 
 impl std::fmt::Debug for Read {
@@ -333,7 +336,7 @@ impl Read {
         self.verb
     }
 
-    pub(crate) const fn view(&self) -> Option<(TypeId, fn() -> Box<dyn Sink>)> {
+    pub(crate) const fn view(&self) -> Option<(TypeId, NewSink)> {
         self.view
     }
 

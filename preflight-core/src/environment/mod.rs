@@ -375,3 +375,140 @@ fn from_yaml(error: YamlError) -> ConfigError {
         None => told,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default, Deserialize, schemars::JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Thresholds {
+        cpu_percent: Option<u8>,
+    }
+
+    impl Settings for Thresholds {
+        const SECTION: &'static str = "resource_thresholds";
+    }
+
+    fn read(entry: &str) -> Result<Environment, ConfigError> {
+        Environments::parse("environments.yaml", &format!("environments:\n  dev: {entry}\n"))?.get("dev")
+    }
+
+    fn told(error: &ConfigError) -> (String, Option<u32>, String) {
+        (
+            error.to_string(),
+            error.place().map(|place| place.line),
+            error.advice().unwrap_or_default().to_owned(),
+        )
+    }
+
+    #[test]
+    fn a_whole_entry_is_read() {
+        let environment = read(
+            "{cluster_context: c, cluster_uid: u, namespace: shop, apply: server, deployer: {user: jane, groups: [team]}, \
+             on_unknown: {cluster_connectivity/not_ready: warn}, expects: [{kind: Namespace, name: a, by: operator}], \
+             governance: {required_checks: [image_security]}, resource_thresholds: {cpu_percent: 70}}",
+        )
+        .unwrap();
+        assert_eq!(environment.cluster_context(), Some("c"));
+        assert_eq!(environment.apply().method, Method::Server);
+        assert_eq!(
+            environment.deployer().unwrap().groups,
+            ["team", "system:authenticated"]
+        );
+        assert!(environment.accepts_unknown("cluster-connectivity/not-ready"));
+        assert!(!environment.accepts_unknown("cluster-connectivity/unreachable"));
+        assert_eq!(environment.required_checks(), ["image-security"]);
+        let settings = environment
+            .read_settings(&[SettingsSpec::of::<Thresholds>()])
+            .unwrap();
+        let thresholds = settings
+            .values()
+            .next()
+            .unwrap()
+            .clone()
+            .downcast::<Thresholds>()
+            .unwrap();
+        assert_eq!(thresholds.cpu_percent, Some(70));
+    }
+
+    #[test]
+    fn apply_may_be_a_method_or_a_mapping() {
+        assert_eq!(
+            read("{apply: {method: helm, force: true}}")
+                .unwrap()
+                .apply()
+                .method,
+            Method::Helm
+        );
+        assert_eq!(read("{}").unwrap().apply().method, Method::Client);
+        let (message, line, help) = told(&read("{apply: servre}").unwrap_err());
+        assert!(
+            message.contains("`servre` is none of") && help.contains("`server`"),
+            "{message} {help}"
+        );
+        assert_eq!(line, Some(2));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_a_suggestion() {
+        let environment = read("{resource_treshold: {}}").unwrap();
+        let error = environment
+            .read_settings(&[SettingsSpec::of::<Thresholds>()])
+            .err()
+            .unwrap();
+        assert_eq!(
+            told(&error),
+            (
+                "unknown key `resource_treshold`".into(),
+                Some(2),
+                "did you mean `resource_thresholds`?".into()
+            )
+        );
+        let environment = read("{resource_thresholds: {cpu_precent: 1}}").unwrap();
+        let error = environment
+            .read_settings(&[SettingsSpec::of::<Thresholds>()])
+            .err()
+            .unwrap();
+        assert_eq!(told(&error).2, "did you mean `cpu_percent`?");
+        let error = Environments::parse("e.yaml", "enviroments: {}\n").unwrap_err();
+        assert_eq!(told(&error).2, "did you mean `environments`?");
+    }
+
+    #[test]
+    fn values_of_the_wrong_kind_are_refused() {
+        for entry in [
+            "{namespace: 7}",
+            "{on_unknown: {a: warn}}",
+            "{on_unknown: {a/b: ignore}}",
+            "{expects: [{kind: A}]}",
+            "[a]",
+        ] {
+            let error = read(entry).unwrap_err();
+            assert_eq!(error.place().map(|place| place.line), Some(2), "{entry}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_environment_names_those_there_are() {
+        let error = Environments::parse("e.yaml", "environments: {dev: {}, staging: {}}\n")
+            .unwrap()
+            .get("stagin")
+            .unwrap_err();
+        assert!(
+            told(&error)
+                .2
+                .contains("did you mean `staging`? There are: dev, staging")
+        );
+    }
+
+    #[test]
+    fn the_schema_holds_the_sections_and_refuses_others() {
+        let schema = Environment::schema(&[SettingsSpec::of::<Thresholds>()]);
+        let entry = &schema["$defs"]["Environment"];
+        assert_eq!(entry["additionalProperties"], false);
+        for key in ENTRY_KEYS.iter().chain(&["resource_thresholds"]) {
+            assert!(!entry["properties"][*key].is_null(), "{key}");
+        }
+    }
+}

@@ -182,7 +182,7 @@ impl From<serde_saphyr::Location> for Span {
         Self {
             line: number(location.line()),
             column: number(location.column()),
-            len: number(u64::try_from(location.span().len()).unwrap_or(u64::MAX)),
+            len: number(location.span().len()),
         }
     }
 }

@@ -12,7 +12,7 @@ use preflight_core::{Context, Examination, FieldPath, Remediation, RuleCheck, Su
 use serde_json::Value;
 
 use super::ROLE_ESCALATION;
-use super::permissions::{advise, ask_all, who};
+use super::permissions::{advise, ask, ask_all, who};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 /// Permissions of one role that are asked about one by one. Beyond it the answer would cost more than it is worth.
@@ -169,11 +169,8 @@ async fn existing(
 }
 
 async fn allowed(cluster: &Reader, identity: Option<&Identity>, act: &Act) -> Result<bool, Undecided> {
-    let answers = ask_all(cluster, identity, std::iter::once(act)).await;
-    for (_, answer) in answers {
-        return Ok(answer.map_err(|error| advise(error, identity))?.allowed);
-    }
-    Ok(false)
+    let (_, answer) = ask(cluster, identity, act).await;
+    Ok(answer.map_err(|error| advise(error, identity))?.allowed)
 }
 
 async fn held(cluster: &Reader, identity: Option<&Identity>, acts: BTreeSet<Act>) -> Result<Held, Undecided> {

@@ -29,7 +29,7 @@ pub(super) fn examine(check: &Examination, release: &Release, server: Option<u16
             Serving::Cluster(_) => {
                 deprecated.examined();
                 let due = |life: &&Lifecycle| {
-                    life.deprecated()
+                    life.deprecated
                         .is_some_and(|since| server.is_none_or(|now| since <= now))
                 };
                 if let Some(life) = life.filter(|life| first && due(life)) {
@@ -81,7 +81,7 @@ pub(super) fn examine(check: &Examination, release: &Release, server: Option<u16
                     )),
             ),
             Serving::Nothing { versions, nearest } => match life {
-                Some(life) if life.removed().is_some() => {
+                Some(life) if life.removed.is_some() => {
                     let (message, remedy) = about(planned, life, "was removed");
                     removed.fail(api_version(planned), message, remedy);
                 }
@@ -107,14 +107,14 @@ fn api_version(planned: &Planned) -> Subject {
 
 fn about(planned: &Planned, life: &Lifecycle, what: &str) -> (String, Remediation) {
     let object = &planned.object;
-    let since = match (what, life.removed(), life.deprecated()) {
+    let since = match (what, life.removed, life.deprecated) {
         ("was removed", Some(minor), _) => format!(" in Kubernetes 1.{minor}"),
         (_, Some(removed), Some(since)) => format!(" since Kubernetes 1.{since}, and goes in 1.{removed}"),
         (_, None, Some(since)) => format!(" since Kubernetes 1.{since}"),
         _ => String::new(),
     };
     let instead = life
-        .replacement()
+        .replacement
         .map(|to| format!("; {to} takes its place"))
         .unwrap_or_default();
     let message = format!(
@@ -122,11 +122,14 @@ fn about(planned: &Planned, life: &Lifecycle, what: &str) -> (String, Remediatio
         object.api_version(),
         object.kind()
     );
-    let remedy = match (life.replacement(), life.note()) {
-        (Some(to), _) => {
+    let remedy = match (life.replacement, life.note) {
+        (Some(to), note) => {
             let (api_version, kind) = to.split_once(' ').unwrap_or((to, object.kind()));
-            Remediation::new(format!("Use {to}, and compare its fields"))
-                .command(format!("kubectl explain {kind} --api-version={api_version}"))
+            Remediation::new(match note {
+                Some(note) => format!("Use {to}. {note}"),
+                None => format!("Use {to}, and compare its fields"),
+            })
+            .command(format!("kubectl explain {kind} --api-version={api_version}"))
         }
         (None, Some(note)) => Remediation::new(note).command("kubectl api-resources"),
         (None, None) => {

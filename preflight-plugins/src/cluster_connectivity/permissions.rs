@@ -210,8 +210,7 @@ fn of_helm(release: &Release) -> Vec<Act> {
         .into()
 }
 
-/// Asks about every act. Where one is allowed on every name, it is not asked about each name; RBAC grants names
-/// only in addition.
+/// Asks about every act, many at once.
 pub(super) async fn ask_all<'a>(
     cluster: &Reader,
     identity: Option<&Identity>,
@@ -221,7 +220,9 @@ pub(super) async fn ask_all<'a>(
     futures::stream::iter(asking).buffered(REVIEWS).collect().await
 }
 
-async fn ask<'a>(
+/// Asks about an act. Where it is allowed on every name, it is not asked about the name: RBAC grants names only in
+/// addition.
+pub(super) async fn ask<'a>(
     cluster: &Reader,
     identity: Option<&Identity>,
     act: &'a Act,

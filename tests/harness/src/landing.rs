@@ -82,9 +82,8 @@ fn name(object: &Value) -> String {
 
 /// What keeps an object from having landed.
 async fn missing(api: &Api, object: &Value) -> Option<String> {
-    if object.pointer("/metadata/name").is_none() {
-        return None;
-    }
+    // What has a generated name cannot be looked up; that it was accepted has to do.
+    object.pointer("/metadata/name")?;
     let path = match api.path(object).await {
         Ok(path) => path,
         Err(error) => return Some(error.to_string()),

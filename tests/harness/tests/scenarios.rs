@@ -1,6 +1,12 @@
 //! Every scenario, against the real control plane: what Preflight says, and what then happens.
 //!
 //! `PREFLIGHT_SCENARIOS=FOLDER` runs the scenarios of another folder.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

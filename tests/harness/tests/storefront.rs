@@ -2,6 +2,12 @@
 //! cluster, and a stopped API server is told as what it is.
 //!
 //! `PREFLIGHT_RECORD=1` writes the bundled snapshot anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,359 @@
+//! What users meet first: bad input, exit codes, where output goes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn storefront(below: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples/storefront")
+        .join(below)
+        .display()
+        .to_string()
+}
+
+fn preflight(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_preflight"))
+        .args(arguments)
+        .env_remove("KUBECONFIG")
+        .env("HOME", "/nonexistent")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Bad input: exit code 2, nothing on standard output, and all of these words on standard error.
+fn refused(arguments: &[&str], words: &[&str]) {
+    let output = preflight(arguments);
+    let told = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(code(&output), 2, "{arguments:?}: {told}");
+    assert_eq!(out(&output), "", "{arguments:?}");
+    // Long lines are wrapped.
+    let flat = told
+        .replace('│', " ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    for word in words {
+        assert!(flat.contains(word), "{arguments:?}: no {word:?} in {told}");
+    }
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> String {
+        let path: PathBuf = self.0.path().join(name);
+        path.display().to_string()
+    }
+}
+
+const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+
+const KUBECONFIG: &str = "
+apiVersion: v1
+kind: Config
+current-context: here
+clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]
+users: [{name: u, user: {token: canary-token}}]
+contexts: [{name: here, context: {cluster: c, user: u}}, {name: there, context: {cluster: c, user: u}}]
+";
+
+#[test]
+fn a_missing_kubeconfig_is_told() {
+    refused(&["--kubeconfig", "/does/not/exist"], &["/does/not/exist"]);
+    refused(&[], &["kubeconfig"]);
+}
+
+#[test]
+fn an_unknown_context_names_those_there_are() {
+    let folder = Folder::new(&[("config", KUBECONFIG)]);
+    refused(
+        &["--kubeconfig", &folder.path("config"), "--context", "heer"],
+        &["heer", "here", "there"],
+    );
+}
+
+#[test]
+fn an_unknown_environment_names_those_there_are() {
+    let config = storefront("environments.yaml");
+    refused(
+        &["-e", "producton", "--config", &config],
+        &["producton", "did you mean `production`?", "dev, staging"],
+    );
+    refused(&["-e", "dev"], &["there is no environments.yaml", "--config"]);
+    refused(
+        &["-e", "dev", "--config", "/does/not/exist"],
+        &["/does/not/exist"],
+    );
+}
+
+#[test]
+fn a_misspelt_key_is_told_with_its_line() {
+    let folder = Folder::new(&[
+        ("e.yaml", "environments:\n  dev:\n    cluster_contxt: x\n"),
+        ("config", KUBECONFIG),
+    ]);
+    let arguments = [
+        "-e",
+        "dev",
+        "--config",
+        &folder.path("e.yaml"),
+        "--kubeconfig",
+        &folder.path("config"),
+    ];
+    refused(
+        &arguments,
+        &[
+            "unknown key `cluster_contxt`",
+            "e.yaml:3:5",
+            "did you mean `cluster_context`?",
+        ],
+    );
+}
+
+#[test]
+fn broken_yaml_is_told_with_its_line() {
+    let folder = Folder::new(&[
+        ("a.yaml", "apiVersion: v1\nkind: [\n"),
+        ("t.yaml", "metadata:\n  name: {{ .Values.x }}\n"),
+    ]);
+    refused(&["-f", &folder.path("a.yaml")], &["not YAML", "a.yaml:"]);
+    refused(&["-f", &folder.path("t.yaml")], &["helm template"]);
+}
+
+#[test]
+fn an_empty_folder_and_nothing_on_standard_input_are_told() {
+    let folder = Folder::new(&[]);
+    refused(&["-f", &folder.path("")], &["there are no manifests"]);
+    refused(
+        &["-f", "-"],
+        &["no Kubernetes objects in <stdin>", "helm template"],
+    );
+}
+
+#[test]
+fn what_has_to_be_rendered_names_the_command() {
+    let folder = Folder::new(&[("kustomization.yaml", "resources: []")]);
+    refused(&["-f", &folder.path("")], &["kubectl kustomize"]);
+    let chart = Folder::new(&[("Chart.yaml", "name: x")]);
+    refused(&["-f", &chart.path("")], &["helm template"]);
+}
+
+#[test]
+fn unknown_checks_formats_and_flags_are_told() {
+    let snapshot = storefront("cluster.snapshot.yaml");
+    refused(
+        &["--snapshot", &snapshot, "--check", "cluster-conectivity"],
+        &["did you mean `cluster-connectivity`?"],
+    );
+    refused(
+        &["--snapshot", &snapshot, "-o", "xml"],
+        &["terminal, short, json, yaml"],
+    );
+    refused(&["--no-such-flag"], &["--no-such-flag"]);
+    refused(&["--snapshot", "/does/not/exist"], &["/does/not/exist"]);
+    refused(&["--timeout", "soon", "--snapshot", &snapshot], &["soon"]);
+}
+
+fn with_example(more: &[&str]) -> Output {
+    let (manifests, snapshot) = (storefront("manifests"), storefront("cluster.snapshot.yaml"));
+    let arguments = ["-f", &manifests, "-e", "dev", "--snapshot", &snapshot];
+    preflight(&[&arguments, more].concat())
+}
+
+#[test]
+fn the_bundled_example_may_go() {
+    let output = with_example(&[]);
+    let text = out(&output);
+    assert_eq!(code(&output), 0, "{text}");
+    assert!(text.starts_with("GO, 2 checks set aside\n"), "{text}");
+    assert!(
+        !text.contains('\u{1b}'),
+        "there is no terminal, so there is no colour"
+    );
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn every_format_tells_the_same_decision() {
+    let folder = Folder::new(&[]);
+    let file = folder.path("report.json");
+    let output = with_example(&[
+        "-o",
+        "short",
+        "-o",
+        "json",
+        "-o",
+        "yaml",
+        "-o",
+        &format!("json={file}"),
+    ]);
+    let text = out(&output);
+    assert!(
+        text.starts_with("GO,") && text.contains("\"decision\": \"go\"") && text.contains("decision: go"),
+        "{text}"
+    );
+    let report: preflight_core::Report = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(
+        (report.kind.as_str(), report.api_version.as_str()),
+        ("PreflightReport", "preflight.ameide.io/v1")
+    );
+    assert!(report.facts.inputs_digest.starts_with("sha256:") && report.facts.cluster.uid.is_some());
+}
+
+#[test]
+fn exit_codes_are_those_that_are_documented() {
+    let snapshot = storefront("cluster.snapshot.yaml");
+    let folder = Folder::new(&[
+        (
+            "missing.yaml",
+            &CONFIG_MAP.replace(
+                "{name: a}",
+                "{name: a, namespace: storefront, labels: {x: '${Y}'}}",
+            ),
+        ),
+        ("unknown.yaml", CONFIG_MAP),
+    ]);
+    // A variable is left over: no-go. The snapshot does not hold that ConfigMap: unknown.
+    assert_eq!(
+        code(&preflight(&[
+            "-f",
+            &folder.path("missing.yaml"),
+            "--snapshot",
+            &snapshot
+        ])),
+        3
+    );
+    assert_eq!(
+        code(&preflight(&[
+            "-f",
+            &folder.path("unknown.yaml"),
+            "--snapshot",
+            &snapshot
+        ])),
+        5
+    );
+    assert_eq!(
+        code(&preflight(&[
+            "-f",
+            &folder.path("missing.yaml"),
+            "--snapshot",
+            &snapshot,
+            "--report-only"
+        ])),
+        0
+    );
+    for format in ["json", "yaml", "short"] {
+        let output = preflight(&[
+            "-f",
+            &folder.path("missing.yaml"),
+            "--snapshot",
+            &snapshot,
+            "-o",
+            format,
+        ]);
+        assert_eq!(code(&output), 3, "{format}");
+    }
+}
+
+#[test]
+fn an_api_server_that_is_down_is_no_go_and_tells_no_token() {
+    let folder = Folder::new(&[("config", KUBECONFIG), ("a.yaml", CONFIG_MAP)]);
+    let output = preflight(&[
+        "-f",
+        &folder.path("a.yaml"),
+        "--kubeconfig",
+        &folder.path("config"),
+        "-vvv",
+    ]);
+    let text = out(&output);
+    assert_eq!(code(&output), 3, "{text}");
+    assert!(
+        text.starts_with("NO-GO: cluster-connectivity: Cannot connect to https://127.0.0.1:1"),
+        "{text}"
+    );
+    assert!(text.contains("kubectl --context here cluster-info"), "{text}");
+    let everything = text + &String::from_utf8_lossy(&output.stderr);
+    assert!(!everything.contains("canary-token"));
+}
+
+#[test]
+fn what_is_skipped_is_told() {
+    let output = with_example(&["--skip", "manifests"]);
+    assert!(
+        out(&output).starts_with("GO, 3 checks set aside\n"),
+        "{}",
+        out(&output)
+    );
+}
+
+#[test]
+fn rules_are_explained_offline() {
+    let output = preflight(&["explain", "cluster-connectivity/namespace-missing"]);
+    assert!(code(&output) == 0 && out(&output).contains("kubectl get namespaces"));
+    assert!(out(&preflight(&["explain", "namespace_missing"])).contains("namespace-missing"));
+    refused(&["explain", "nonsense"], &["preflight list --rules"]);
+}
+
+#[test]
+fn the_role_holds_reads_and_reviews_alone() {
+    let output = preflight(&["rbac", "-f", &storefront("manifests")]);
+    let text = out(&output);
+    assert!(
+        text.contains("kind: ClusterRole") && text.contains("[\"statefulsets\"]"),
+        "{text}"
+    );
+    for line in text.lines().filter(|line| line.contains("verbs:")) {
+        assert!(
+            ["[\"get\"]", "[\"list\"]", "[\"create\"]"]
+                .iter()
+                .any(|verbs| line.ends_with(verbs)),
+            "{line}"
+        );
+    }
+    let creates = text
+        .lines()
+        .zip(text.lines().skip(1))
+        .filter(|(_, verbs)| verbs.contains("create"));
+    assert!(
+        creates.clone().count() > 0
+            && creates
+                .clone()
+                .all(|(resources, _)| resources.contains("reviews"))
+    );
+}
+
+#[test]
+fn schemas_are_json() {
+    for of in ["environments", "report"] {
+        let schema: serde_json::Value = serde_json::from_slice(&preflight(&["schema", of]).stdout).unwrap();
+        assert!(schema["$schema"].is_string(), "{of}");
+    }
+}
