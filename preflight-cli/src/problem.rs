@@ -62,7 +62,7 @@ impl Problem {
         };
         let mut out = String::new();
         let handler = GraphicalReportHandler::new_themed(theme)
-            .with_context_lines(0)
+            .with_context_lines(1)
             .with_links(false);
         if handler.render_report(&mut out, self).is_err() {
             out = format!("Error: {}\n", self.message);

@@ -95,8 +95,11 @@ fn make_state(plane: &ControlPlane) {
     });
 }
 
+/// What came of each rule, by check.
+type Outcomes = BTreeMap<String, Vec<(String, Outcome)>>;
+
 /// What a report says, without times and the access path.
-fn essence(report: &Report) -> (Decision, String, BTreeMap<String, Vec<(String, Outcome)>>) {
+fn essence(report: &Report) -> (Decision, String, Outcomes) {
     let server = report.facts.cluster.server.clone().unwrap_or_default();
     let outcome = |outcome: &Outcome| {
         let text = serde_json::to_string(outcome).unwrap().replace(&server, "SERVER");
