@@ -1,0 +1,413 @@
+//! An API server that misbehaves: each fault, and what is made of it. None of them may be told as go.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use preflight_core::cluster::AccessOptions;
+use preflight_core::{Cluster, Decision, Environments, Manifests, Outcome, Preflight, Report};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+/// An answer: status, further headers, body.
+type Answer = (u16, String, String);
+type Handler = Arc<dyn Fn(&str, &str) -> Answer + Send + Sync>;
+
+/// A server on the loopback that answers as it is told, and notes what it was asked.
+struct Server {
+    kubeconfig: tempfile::NamedTempFile,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    async fn start(handler: Handler) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&handler), Arc::clone(&log)));
+            }
+        });
+        let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "fake",
+            "clusters": [{"name": "c", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
+            "users": [{"name": "u", "user": {"token": "token-canary"}}],
+            "contexts": [{"name": "fake", "context": {"cluster": "c", "user": "u"}}],
+        });
+        std::fs::write(kubeconfig.path(), config.to_string()).unwrap();
+        Self { kubeconfig, asked }
+    }
+
+    fn asked(&self, what: &str) -> usize {
+        self.asked
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|asked| asked.as_str() == what)
+            .count()
+    }
+}
+
+/// One request and its answer. What is longer than its `content-length` says, or shorter, is the handler's doing.
+async fn serve(mut stream: tokio::net::TcpStream, handler: Handler, log: Arc<Mutex<Vec<String>>>) {
+    let mut read = Vec::new();
+    let mut buffer = [0; 4096];
+    let head = loop {
+        let Ok(n @ 1..) = stream.read(&mut buffer).await else {
+            return;
+        };
+        read.extend_from_slice(&buffer[..n]);
+        if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
+            break String::from_utf8_lossy(&read[..end]).into_owned();
+        }
+    };
+    let mut words = head.split_whitespace();
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    log.lock().unwrap().push(format!("{method} {path}"));
+    let (code, headers, body) = handler(method, path);
+    let length = if headers.contains("content-length") {
+        String::new()
+    } else {
+        format!("content-length: {}\r\n", body.len())
+    };
+    let answer = format!(
+        "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\n{length}connection: close\r\n{headers}\r\n{body}"
+    );
+    // The client may have gone.
+    let _ = stream.write_all(answer.as_bytes()).await;
+}
+
+fn ok(value: &Value) -> Answer {
+    (200, String::new(), value.to_string())
+}
+
+fn status(code: u16, message: &str) -> Answer {
+    let body = json!({"kind": "Status", "apiVersion": "v1", "code": code, "message": message});
+    (code, String::new(), body.to_string())
+}
+
+/// What a healthy API server answers to a release of one ConfigMap.
+fn healthy(method: &str, path: &str) -> Answer {
+    match (method, path) {
+        (_, "/version") => ok(&json!({"gitVersion": "v1.36.3"})),
+        (_, "/readyz?verbose=") => (
+            200,
+            String::new(),
+            "[+]ping ok\n[+]etcd ok\nreadyz check passed\n".to_owned(),
+        ),
+        (_, "/api") => ok(
+            &json!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {}, "versions": [
+            {"version": "v1", "freshness": "Current", "resources": [
+                {"resource": "configmaps", "responseKind": {"kind": "ConfigMap"}, "scope": "Namespaced"}]}]}]}),
+        ),
+        (_, "/apis") => ok(&json!({"kind": "APIGroupDiscoveryList", "items": []})),
+        (_, "/api/v1/namespaces/shop") => {
+            ok(&json!({"metadata": {"name": "shop"}, "status": {"phase": "Active"}}))
+        }
+        (_, "/api/v1/namespaces/kube-system") => {
+            ok(&json!({"metadata": {"name": "kube-system", "uid": "uid-1"}}))
+        }
+        (_, "/api/v1/namespaces/shop/configmaps/a") => status(404, "configmaps \"a\" not found"),
+        ("POST", path) if path.ends_with("/selfsubjectreviews") => {
+            ok(&json!({"status": {"userInfo": {"username": "jane"}}}))
+        }
+        ("POST", _) => ok(&json!({"status": {"allowed": true}})),
+        _ => status(404, "not found"),
+    }
+}
+
+/// The healthy server, but for what is below one path. `/apis` is that path alone.
+fn but(fault_at: &'static str, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Handler {
+    let hits = move |path: &str| path == fault_at || (fault_at != "/apis" && path.starts_with(fault_at));
+    Arc::new(move |method, path| {
+        if hits(path) {
+            answer()
+        } else {
+            healthy(method, path)
+        }
+    })
+}
+
+const MANIFESTS: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}";
+
+async fn ask(server: &Server, environment: &str) -> Report {
+    let options = AccessOptions {
+        kubeconfig: Some(server.kubeconfig.path().to_owned()),
+        ..AccessOptions::default()
+    };
+    let environments = Environments::parse("e.yaml", &format!("environments: {{e: {environment}}}")).unwrap();
+    Preflight::new(Cluster::resolve(&options).unwrap())
+        .environment(environments.get("e").unwrap())
+        .manifests(Manifests::parse("a.yaml", MANIFESTS).unwrap())
+        .plugins(preflight_plugins::builtin())
+        .only(["cluster-connectivity".to_owned()])
+        .start()
+        .unwrap()
+        .finish()
+        .await
+}
+
+/// The outcomes that are not a pass, by rule.
+fn told(report: &Report) -> BTreeMap<String, &'static str> {
+    let name = |outcome: &Outcome| match outcome {
+        Outcome::Failed => Some("failed"),
+        Outcome::Warning => Some("warning"),
+        Outcome::Unknown { .. } => Some("unknown"),
+        Outcome::Skipped { .. } => Some("skipped"),
+        _ => None,
+    };
+    let rules = report.checks.iter().flat_map(|check| &check.rules);
+    let id = |rule: &str| rule.trim_start_matches("cluster-connectivity/").to_owned();
+    rules
+        .filter_map(|rule| Some((id(&rule.rule), name(&rule.outcome)?)))
+        .collect()
+}
+
+/// Asks a server with that fault, and expects that decision and those outcomes, and no others but skipped ones.
+async fn expect(handler: Handler, decision: Decision, outcomes: &[(&str, &'static str)]) -> (Report, Server) {
+    let server = Server::start(handler).await;
+    let report = ask(&server, "{}").await;
+    let told = told(&report);
+    let seen: BTreeMap<_, _> = told
+        .iter()
+        .filter(|(_, outcome)| **outcome != "skipped")
+        .map(|(r, o)| (r.as_str(), *o))
+        .collect();
+    assert_eq!(
+        seen,
+        outcomes.iter().copied().collect(),
+        "{}",
+        report.verdict.headline
+    );
+    assert_eq!(report.verdict.decision, decision, "{}", report.verdict.headline);
+    let text = serde_json::to_string(&report).unwrap();
+    assert!(!text.contains("token-canary"));
+    (report, server)
+}
+
+#[tokio::test]
+async fn a_healthy_server_is_go_and_is_asked_each_thing_once() {
+    let (_, server) = expect(Arc::new(healthy), Decision::Go, &[]).await;
+    for question in [
+        "GET /version",
+        "GET /api",
+        "GET /apis",
+        "GET /readyz?verbose=",
+        "GET /api/v1/namespaces/shop",
+    ] {
+        assert_eq!(server.asked(question), 1, "{question}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_are_not_accepted_are_one_failure() {
+    let handler: Handler = Arc::new(|_, _| status(401, "Unauthorized"));
+    let (report, server) = expect(handler, Decision::NoGo, &[("credentials-rejected", "failed")]).await;
+    assert!(
+        report
+            .verdict
+            .headline
+            .contains("does not accept the credentials")
+    );
+    assert_eq!(server.asked("GET /api"), 0, "nothing else is asked");
+}
+
+#[tokio::test]
+async fn what_is_not_kubernetes_is_told_as_that() {
+    for answer in [(200, "<html>hello</html>"), (404, "nothing here"), (302, "")] {
+        let handler: Handler = Arc::new(move |_, _| (answer.0, String::new(), answer.1.to_owned()));
+        expect(handler, Decision::NoGo, &[("http-error", "failed")]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_ready_says_which_part() {
+    let handler = but("/readyz", || {
+        (
+            500,
+            String::new(),
+            "[+]ping ok\n[-]etcd failed: reason withheld\n".to_owned(),
+        )
+    });
+    let (report, _) = expect(handler, Decision::NoGo, &[("not-ready", "failed")]).await;
+    assert!(report.verdict.headline.contains("etcd") && report.verdict.worth_a_retry);
+}
+
+#[tokio::test]
+async fn readiness_that_may_not_be_asked_is_unknown() {
+    expect(
+        but("/readyz", || status(403, "forbidden")),
+        Decision::Unknown,
+        &[("not-ready", "unknown")],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_cut_body_is_unknown() {
+    let cut = || {
+        (
+            200,
+            "content-length: 500\r\n".to_owned(),
+            "{\"kind\": \"APIGroupDi".to_owned(),
+        )
+    };
+    let (report, _) = expect(
+        but("/apis", cut),
+        Decision::Unknown,
+        &OF_RELEASE.map(|rule| (rule, "unknown")),
+    )
+    .await;
+    assert!(
+        report.checks[0].message.contains("cut short"),
+        "{}",
+        report.checks[0].message
+    );
+}
+
+/// The rules that cannot be decided without discovery.
+const OF_RELEASE: [&str; 10] = [
+    "already-exists",
+    "api-deprecated",
+    "api-group-unavailable",
+    "api-removed",
+    "crd-in-release",
+    "kind-not-served",
+    "namespace-missing",
+    "namespace-terminating",
+    "permission-missing",
+    "role-escalation",
+];
+
+#[tokio::test]
+async fn garbage_in_place_of_discovery_is_unknown() {
+    let handler = but("/apis", || (200, String::new(), "{]".to_owned()));
+    expect(
+        handler,
+        Decision::Unknown,
+        &OF_RELEASE.map(|rule| (rule, "unknown")),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_stale_group_is_told_where_the_release_needs_it() {
+    let stale = || {
+        ok(
+            &json!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {}, "versions": [
+            {"version": "v1", "freshness": "Stale", "resources": [
+                {"resource": "configmaps", "responseKind": {"kind": "ConfigMap"}, "scope": "Namespaced"}]}]}]}),
+        )
+    };
+    let handler: Handler = Arc::new(move |method, path| {
+        if path == "/api" {
+            stale()
+        } else {
+            healthy(method, path)
+        }
+    });
+    expect(handler, Decision::NoGo, &[("api-group-unavailable", "failed")]).await;
+}
+
+#[tokio::test]
+async fn a_server_without_aggregated_discovery_is_asked_group_by_group() {
+    let handler: Handler = Arc::new(|method, path| match path {
+        "/api" => ok(&json!({"kind": "APIVersions", "versions": ["v1"]})),
+        "/apis" => ok(
+            &json!({"kind": "APIGroupList", "groups": [{"name": "broken.io", "versions": [{"version": "v1"}]}]}),
+        ),
+        "/api/v1" => ok(&json!({"kind": "APIResourceList", "resources": [
+            {"name": "configmaps", "kind": "ConfigMap", "namespaced": true, "verbs": []}]})),
+        "/apis/broken.io/v1" => status(503, "the server is currently unable to handle the request"),
+        _ => healthy(method, path),
+    });
+    expect(handler, Decision::Go, &[]).await;
+}
+
+#[tokio::test]
+async fn a_transient_failure_is_asked_again() {
+    let failed = Arc::new(Mutex::new(0));
+    let handler: Handler = Arc::new(move |method, path| {
+        let mut failed = failed.lock().unwrap();
+        if path == "/api/v1/namespaces/shop" && *failed < 2 {
+            *failed += 1;
+            return (429, "retry-after: 0\r\n".to_owned(), String::new());
+        }
+        healthy(method, path)
+    });
+    let (_, server) = expect(handler, Decision::Go, &[]).await;
+    assert_eq!(server.asked("GET /api/v1/namespaces/shop"), 3);
+}
+
+#[tokio::test]
+async fn a_failure_that_lasts_is_unknown() {
+    let handler = but("/api/v1/namespaces/shop/configmaps", || {
+        status(500, "etcdserver: no leader")
+    });
+    let (report, _) = expect(handler, Decision::Go, &[]).await;
+    // The live object is not known, and everything that either action takes is allowed: that is known to land.
+    assert_eq!(report.checks[0].details["actions"], json!({"unknown": 1}));
+    let namespace = but("/api/v1/namespaces/shop", || status(500, "etcdserver: no leader"));
+    let unknown = [
+        ("namespace-missing", "unknown"),
+        ("namespace-terminating", "unknown"),
+    ];
+    expect(namespace, Decision::Unknown, &unknown).await;
+}
+
+#[tokio::test]
+async fn reviews_that_fail_are_unknown_and_no_leave() {
+    let fails = || status(500, "boom");
+    let handler = but("/apis/authorization.k8s.io", fails);
+    expect(handler, Decision::Unknown, &[("permission-missing", "unknown")]).await;
+    let empty = but("/apis/authorization.k8s.io", || {
+        ok(&json!({"kind": "SelfSubjectAccessReview"}))
+    });
+    expect(empty, Decision::Unknown, &[("permission-missing", "unknown")]).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_a_warning() {
+    let old = || {
+        (
+            200,
+            "date: Tue, 24 Nov 2020 10:00:00 GMT\r\n".to_owned(),
+            json!({"gitVersion": "v1.36.3"}).to_string(),
+        )
+    };
+    expect(but("/version", old), Decision::Go, &[("clock-skew", "warning")]).await;
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_known_is_a_warning() {
+    for version in ["v1.20.1", "v1.99.0", "devel"] {
+        let handler = but("/version", move || ok(&json!({"gitVersion": version})));
+        expect(handler, Decision::Go, &[("version-unsupported", "warning")]).await;
+    }
+}
+
+#[tokio::test]
+async fn another_cluster_than_the_pinned_one_is_refused_before_anything_is_asked() {
+    let server = Server::start(Arc::new(healthy)).await;
+    let report = ask(&server, "{cluster_uid: uid-2}").await;
+    assert_eq!(told(&report)["wrong-cluster"], "failed");
+    assert!(
+        preflight_core::report::wrong_cluster(&report)
+            .unwrap()
+            .contains("uid-1, not uid-2")
+    );
+    assert_eq!(server.asked("GET /api"), 0);
+    assert_eq!(
+        ask(&server, "{cluster_uid: uid-1}").await.verdict.decision,
+        Decision::Go
+    );
+}
