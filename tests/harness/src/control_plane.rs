@@ -18,8 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// What is to be started.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Admission plugins beyond the default ones, for example `AlwaysDeny`.
-    pub admission_plugins: Vec<String>,
     /// Only etcd and the API server: no controllers, scheduler and kubelets.
     pub bare: bool,
 }
@@ -30,6 +28,7 @@ pub struct ControlPlane {
     credentials: Credentials,
     server: String,
     children: Vec<(&'static str, Child)>,
+    api_server: (PathBuf, Vec<String>),
     runtime: tokio::runtime::Runtime,
     api: Api,
 }
@@ -70,7 +69,7 @@ impl ControlPlane {
             )?,
         ));
         let file = |name: &str| path.join(name).display().to_string();
-        let mut flags = vec![
+        let flags = vec![
             format!("--etcd-servers={etcd_url}"),
             format!("--secure-port={api_port}"),
             "--bind-address=127.0.0.1".to_owned(),
@@ -89,12 +88,6 @@ impl ControlPlane {
             "--authorization-mode=RBAC".to_owned(),
             "--service-cluster-ip-range=10.0.0.0/20".to_owned(),
         ];
-        if !options.admission_plugins.is_empty() {
-            flags.push(format!(
-                "--enable-admission-plugins={}",
-                options.admission_plugins.join(",")
-            ));
-        }
         children.push((
             "kube-apiserver",
             spawn(&assets.api_server, &path, "kube-apiserver", &flags)?,
@@ -110,6 +103,7 @@ impl ControlPlane {
             credentials,
             server,
             children,
+            api_server: (assets.api_server.clone(), flags),
             api: runtime.block_on(Api::from_kubeconfig(&admin))?,
             runtime,
         };
@@ -204,6 +198,25 @@ impl ControlPlane {
         &self.runtime
     }
 
+    /// Starts the API server anew, with more admission plugins. On an empty etcd it would not come up with
+    /// `AlwaysDeny`, since it could not make its own objects.
+    ///
+    /// # Errors
+    /// It does not get ready.
+    pub fn restart_with(&mut self, admission_plugins: &[&str]) -> io::Result<()> {
+        self.stop_api_server()?;
+        let (binary, mut flags) = self.api_server.clone();
+        flags.push(format!(
+            "--enable-admission-plugins={}",
+            admission_plugins.join(",")
+        ));
+        self.children.push((
+            "kube-apiserver",
+            spawn(&binary, self.folder.path(), "kube-apiserver", &flags)?,
+        ));
+        self.wait_until_ready()
+    }
+
     /// Kills the API server.
     ///
     /// # Errors
@@ -211,7 +224,8 @@ impl ControlPlane {
     pub fn stop_api_server(&mut self) -> io::Result<()> {
         for (name, child) in &mut self.children {
             if *name == "kube-apiserver" {
-                child.kill()?;
+                // One that has ended already is as good as killed.
+                let _ = child.kill();
                 child.wait()?;
             }
         }

@@ -57,21 +57,14 @@ fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result
                 .map_err(|error| error.clone())
                 .map(|plane| perform(scenario, plane))
         }
-        ApiServer::AlwaysDeny => {
-            // The state cannot be made through such an API server: it has none but what is there at the start.
-            let options = Options {
-                admission_plugins: vec!["AlwaysDeny".to_owned()],
-                bare: true,
-            };
-            ControlPlane::start(&options).map(|mut plane| perform(scenario, &mut plane))
-        }
-        ApiServer::Stopped => {
-            let options = Options {
-                bare: true,
-                ..Options::default()
-            };
+        other => {
+            let options = Options { bare: true };
             ControlPlane::start(&options).map(|mut plane| {
-                plane.stop_api_server()?;
+                plane.runtime().block_on(scenario.make_state(plane.api()))?;
+                match other {
+                    ApiServer::AlwaysDeny => plane.restart_with(&["AlwaysDeny"])?,
+                    _ => plane.stop_api_server()?,
+                }
                 perform(scenario, &mut plane)
             })
         }
