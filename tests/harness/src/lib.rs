@@ -2,7 +2,7 @@
 //! land.
 //!
 //! The control plane is etcd, kube-apiserver, kube-controller-manager and kube-scheduler, built from their own Go
-//! modules by `tests/envtest`. Nothing plays the kubelets but [`kubelets`].
+//! modules by `tests/envtest`. Nothing plays the kubelets but the module `kubelets`.
 
 mod api;
 mod apply;

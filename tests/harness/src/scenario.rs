@@ -196,6 +196,7 @@ impl Scenario {
     /// # Errors
     /// Something of it is refused.
     pub async fn make_state(&self, api: &Api) -> io::Result<()> {
+        self.await_namespaces(api).await?;
         let cluster = self.folder.join("cluster.yaml");
         if cluster.is_file() {
             make_cluster(api, &documents(&cluster)?).await?;
@@ -215,6 +216,35 @@ impl Scenario {
                     "live.yaml does not land: {}",
                     landing.why.join(", ")
                 )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the namespaces that the scenario speaks of are gone, which an earlier one may have made.
+    async fn await_namespaces(&self, api: &Api) -> io::Result<()> {
+        let mut names = std::collections::BTreeSet::new();
+        for file in ["cluster.yaml", "live.yaml", "manifests.yaml"] {
+            let path = self.folder.join(file);
+            for object in if path.is_file() {
+                documents(&path)?
+            } else {
+                Vec::new()
+            } {
+                let key = if object["kind"] == "Namespace" {
+                    "name"
+                } else {
+                    "namespace"
+                };
+                names.extend(object["metadata"][key].as_str().map(str::to_owned));
+            }
+        }
+        names.remove("default");
+        for name in names {
+            let until = std::time::Instant::now() + PATIENCE;
+            let path = format!("/api/v1/namespaces/{name}");
+            while api.get(&path).await.is_ok() && std::time::Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
         Ok(())
