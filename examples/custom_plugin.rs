@@ -59,15 +59,9 @@ impl Plugin for PriorityClasses {
 #[tokio::main]
 async fn main() -> Result<std::process::ExitCode, Box<dyn std::error::Error>> {
     let cluster = Cluster::resolve(&Default::default())?;
-    let manifests = Manifests::from_path(
-        std::env::args()
-            .nth(1)
-            .ok_or("name a file or folder of manifests")?,
-    )?;
-    let run = Preflight::new(cluster)
-        .manifests(manifests)
-        .plugin(PriorityClasses)
-        .start()?;
+    let manifests =
+        Manifests::from_path(std::env::args().nth(1).ok_or("name a file or folder of manifests")?)?;
+    let run = Preflight::new(cluster).manifests(manifests).plugin(PriorityClasses).start()?;
     let report = run.finish().await;
     preflight_core::reporter::Format::Terminal.write(&report, Default::default(), &mut std::io::stdout())?;
     Ok(report.exit_code(false).into())
@@ -93,13 +87,7 @@ mod tests {
     async fn verdict(manifests: &str) -> Report {
         let cluster = Cluster::from_snapshot(Snapshot::parse("s.yaml", CLUSTER).unwrap());
         let manifests = Manifests::parse("a.yaml", manifests).unwrap();
-        Preflight::new(cluster)
-            .manifests(manifests)
-            .plugin(PriorityClasses)
-            .start()
-            .unwrap()
-            .finish()
-            .await
+        Preflight::new(cluster).manifests(manifests).plugin(PriorityClasses).start().unwrap().finish().await
     }
 
     fn pod(class: &str) -> String {
@@ -111,10 +99,7 @@ mod tests {
         assert_eq!(verdict(&pod("high")).await.verdict.decision, Decision::Go);
         let coming =
             "---\napiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: new}\nvalue: 1\n";
-        assert_eq!(
-            verdict(&(pod("new") + coming)).await.verdict.decision,
-            Decision::Go
-        );
+        assert_eq!(verdict(&(pod("new") + coming)).await.verdict.decision, Decision::Go);
         let report = verdict(&pod("low")).await;
         assert_eq!(report.verdict.decision, Decision::NoGo);
         let place = report.checks[0].findings[0].subject.place.as_ref().unwrap();

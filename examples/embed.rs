@@ -8,9 +8,7 @@ use preflight_core::{Clearance, Cluster, Environments, Manifests, Preflight};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args()
-        .nth(1)
-        .ok_or("name a file or folder of manifests")?;
+    let path = std::env::args().nth(1).ok_or("name a file or folder of manifests")?;
     let environment = Environments::parse("built in", "environments: {ci: {apply: server}}")?.get("ci")?;
     let mut run = Preflight::new(Cluster::resolve(&AccessOptions::default())?)
         .environment(environment)
@@ -28,9 +26,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Whatever applies the manifests. It checks that they are the ones that were looked at.
 fn deploy(clearance: &Clearance) {
-    println!(
-        "applying {} until {}",
-        clearance.inputs_digest(),
-        clearance.expires_at()
-    );
+    println!("applying {} until {}", clearance.inputs_digest(), clearance.expires_at());
 }

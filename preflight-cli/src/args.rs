@@ -11,12 +11,7 @@ use preflight_core::reporter::Format;
 /// Exit codes: 0 go, 2 bad input, 3 no-go, 4 go with warnings (with --fail-on warning), 5 unknown, 1 preflight
 /// itself failed.
 #[derive(Debug, Parser)]
-#[command(
-    name = "preflight",
-    version,
-    args_conflicts_with_subcommands = true,
-    max_term_width = 110
-)]
+#[command(name = "preflight", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
 pub(crate) struct Preflight {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
@@ -171,22 +166,16 @@ pub(crate) struct Output {
 }
 
 fn output(text: &str) -> Result<Output, String> {
-    let (format, file) = text
-        .split_once('=')
-        .map_or((text, None), |(format, file)| (format, Some(file)));
+    let (format, file) = text.split_once('=').map_or((text, None), |(format, file)| (format, Some(file)));
     if file == Some("") {
         return Err(format!("`{text}` names no file: write {format}=FILE"));
     }
-    Ok(Output {
-        format: format.parse()?,
-        file: file.map(PathBuf::from),
-    })
+    Ok(Output { format: format.parse()?, file: file.map(PathBuf::from) })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| format!("`{text}` is not a time: write it as 90s or 5m"))?;
+    let parsed: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("`{text}` is not a time: write it as 90s or 5m"))?;
     let duration = Duration::try_from(parsed).map_err(|_| format!("`{text}` is less than nothing"))?;
     if duration.is_zero() {
         return Err("no time at all is left for the checks".to_owned());

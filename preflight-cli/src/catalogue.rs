@@ -9,10 +9,7 @@ use crate::args::{List, SchemaOf};
 use crate::problem::Problem;
 
 pub(crate) fn descriptors() -> Vec<Descriptor> {
-    preflight_plugins::builtin()
-        .iter()
-        .map(|plugin| plugin.descriptor())
-        .collect()
+    preflight_plugins::builtin().iter().map(|plugin| plugin.descriptor()).collect()
 }
 
 #[derive(Serialize)]
@@ -46,13 +43,7 @@ pub(crate) fn list(options: &List, out: &mut impl Write) -> Result<u8, Problem> 
             Stability::Deprecated { ends, instead } => format!(" (deprecated until {ends}: use {instead})"),
             _ => String::new(),
         };
-        writeln!(
-            out,
-            "{:<22} {:<15} {}{life}",
-            check.name(),
-            check.phase().name(),
-            check.about()
-        )?;
+        writeln!(out, "{:<22} {:<15} {}{life}", check.name(), check.phase().name(), check.about())?;
         for rule in check.all_rules().iter().filter(|_| options.rules) {
             writeln!(out, "  {:<45} {}", rule.id(), rule.summary())?;
         }
@@ -80,13 +71,7 @@ pub(crate) fn explain(name: &str, out: &mut impl Write) -> Result<u8, Problem> {
     let all = descriptors();
     let wanted = name.replace('_', "-");
     if let Some(check) = all.iter().find(|check| check.name() == wanted) {
-        writeln!(
-            out,
-            "# {}\n\n{}. Phase: {}.\n",
-            check.name(),
-            check.about(),
-            check.phase().name()
-        )?;
+        writeln!(out, "# {}\n\n{}. Phase: {}.\n", check.name(), check.about(), check.phase().name())?;
         for rule in check.all_rules() {
             writeln!(out, "- `{}`: {}", rule.id(), rule.summary())?;
         }

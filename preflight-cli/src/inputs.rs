@@ -40,10 +40,7 @@ pub(crate) fn put_together(
 fn access(inputs: &Inputs, environment: &Environment) -> AccessOptions {
     AccessOptions {
         kubeconfig: inputs.kubeconfig.clone(),
-        context: inputs
-            .context
-            .clone()
-            .or_else(|| environment.cluster_context().map(str::to_owned)),
+        context: inputs.context.clone().or_else(|| environment.cluster_context().map(str::to_owned)),
         impersonate_user: inputs.impersonate.clone(),
         impersonate_groups: inputs.impersonate_groups.clone(),
         ..AccessOptions::default()
@@ -53,16 +50,10 @@ fn access(inputs: &Inputs, environment: &Environment) -> AccessOptions {
 pub(crate) fn manifests(paths: &[PathBuf]) -> Result<Manifests, Problem> {
     let waits = |path: &PathBuf| path.as_os_str() == "-" && std::io::stdin().is_terminal();
     if paths.iter().any(waits) {
-        return Err(
-            Problem::input("manifests are to come from standard input, which is this terminal")
-                .help("pipe them into it: helm template … | preflight -f -"),
-        );
+        return Err(Problem::input("manifests are to come from standard input, which is this terminal")
+            .help("pipe them into it: helm template … | preflight -f -"));
     }
-    Ok(if paths.is_empty() {
-        Manifests::empty()
-    } else {
-        Manifests::from_paths(paths)?
-    })
+    Ok(if paths.is_empty() { Manifests::empty() } else { Manifests::from_paths(paths)? })
 }
 
 fn environment(inputs: &Inputs) -> Result<Environment, Problem> {
@@ -87,9 +78,7 @@ fn environment(inputs: &Inputs) -> Result<Environment, Problem> {
 
 /// `environments.yaml` here, or beside the manifests.
 fn find_config(manifests: &[PathBuf]) -> Option<PathBuf> {
-    let beside = manifests
-        .iter()
-        .filter_map(|path| path.parent().map(Path::to_owned));
+    let beside = manifests.iter().filter_map(|path| path.parent().map(Path::to_owned));
     std::iter::once(PathBuf::new())
         .chain(beside)
         .map(|folder| folder.join("environments.yaml"))

@@ -22,20 +22,12 @@ pub(crate) struct Problem {
 impl Problem {
     /// Bad input: exit code 2.
     pub(crate) fn input(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: None,
-            source: None,
-            code: 2,
-        }
+        Self { message: message.into(), help: None, source: None, code: 2 }
     }
 
     /// Preflight itself failed: exit code 1.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self {
-            code: 1,
-            ..Self::input(message)
-        }
+        Self { code: 1, ..Self::input(message) }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
@@ -55,15 +47,9 @@ impl Problem {
     }
 
     pub(crate) fn render(&self, colour: bool) -> String {
-        let theme = if colour {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
+        let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let mut out = String::new();
-        let handler = GraphicalReportHandler::new_themed(theme)
-            .with_context_lines(1)
-            .with_links(false);
+        let handler = GraphicalReportHandler::new_themed(theme).with_context_lines(1).with_links(false);
         if handler.render_report(&mut out, self).is_err() {
             out = format!("Error: {}\n", self.message);
         }
@@ -93,9 +79,7 @@ impl std::error::Error for Problem {}
 
 impl Diagnostic for Problem {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help
-            .as_ref()
-            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -104,10 +88,7 @@ impl Diagnostic for Problem {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let (_, span) = self.source.as_deref()?;
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
-            Some("here".to_owned()),
-            *span,
-        ))))
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(Some("here".to_owned()), *span))))
     }
 }
 

@@ -13,18 +13,11 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) const fn new(colour: bool) -> Self {
-        Self {
-            colour,
-            waiting: Mutex::new(Vec::new()),
-        }
+        Self { colour, waiting: Mutex::new(Vec::new()) }
     }
 
     fn show(&self, text: &str) {
-        let (faint, plain) = if self.colour {
-            ("\u{1b}[2m", "\u{1b}[0m")
-        } else {
-            ("", "")
-        };
+        let (faint, plain) = if self.colour { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
         // Progress that cannot be shown is no loss.
         let _ = write!(std::io::stderr(), "\r\u{1b}[2K{faint}{text}{plain}");
     }

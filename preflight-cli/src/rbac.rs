@@ -16,10 +16,7 @@ type Rules = BTreeMap<(String, String), BTreeSet<&'static str>>;
 pub(crate) fn print(options: &Rbac, out: &mut impl Write) -> Result<u8, Problem> {
     let wanted: Vec<String> = options.checks.iter().map(|name| name.replace('_', "-")).collect();
     let all = descriptors();
-    if let Some(unknown) = wanted
-        .iter()
-        .find(|name| !all.iter().any(|check| check.name() == name.as_str()))
-    {
+    if let Some(unknown) = wanted.iter().find(|name| !all.iter().any(|check| check.name() == name.as_str())) {
         return Err(Problem::input(format!("there is no check named `{unknown}`")).help("preflight list"));
     }
     let mut rules = Rules::new();
@@ -36,25 +33,10 @@ pub(crate) fn print(options: &Rbac, out: &mut impl Write) -> Result<u8, Problem>
                 paths.insert(path);
             }
             ReadOf::AccessReviews => {
-                add(
-                    &mut rules,
-                    "authentication.k8s.io",
-                    "selfsubjectreviews",
-                    "create",
-                );
-                add(
-                    &mut rules,
-                    "authorization.k8s.io",
-                    "selfsubjectaccessreviews",
-                    "create",
-                );
+                add(&mut rules, "authentication.k8s.io", "selfsubjectreviews", "create");
+                add(&mut rules, "authorization.k8s.io", "selfsubjectaccessreviews", "create");
                 if options.deployer {
-                    add(
-                        &mut rules,
-                        "authorization.k8s.io",
-                        "subjectaccessreviews",
-                        "create",
-                    );
+                    add(&mut rules, "authorization.k8s.io", "subjectaccessreviews", "create");
                 }
             }
             _ => {}
@@ -77,10 +59,7 @@ pub(crate) fn print(options: &Rbac, out: &mut impl Write) -> Result<u8, Problem>
 }
 
 fn add(rules: &mut Rules, group: &str, plural: &str, verb: &'static str) {
-    rules
-        .entry((group.to_owned(), plural.to_owned()))
-        .or_default()
-        .insert(verb);
+    rules.entry((group.to_owned(), plural.to_owned())).or_default().insert(verb);
 }
 
 /// As Kubernetes itself guesses plurals (`UnsafeGuessKindToResource`, `pkg/api/meta/restmapper.go`, v1.36).
@@ -101,10 +80,7 @@ fn write(
     rules: &Rules,
     paths: &BTreeSet<&str>,
 ) -> std::io::Result<()> {
-    write!(
-        out,
-        "# What the checks read, and nothing else: made by `preflight rbac`.\n{note}"
-    )?;
+    write!(out, "# What the checks read, and nothing else: made by `preflight rbac`.\n{note}")?;
     writeln!(
         out,
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\nrules:"

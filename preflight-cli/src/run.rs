@@ -67,11 +67,7 @@ fn write_all(
                 file.flush()?;
             }
             None => {
-                let style = if wants_colour(&io::stdout()) {
-                    Style::coloured()
-                } else {
-                    Style::plain()
-                };
+                let style = if wants_colour(&io::stdout()) { Style::coloured() } else { Style::plain() };
                 ignore_closed(format.write(report, style, out))?;
             }
         }

@@ -19,26 +19,20 @@ pub(crate) async fn record(arguments: &Snapshot, out: &mut impl Write) -> Result
     let report = run.finish().await;
     signals.abort();
     if report.facts.cluster.version.is_none() {
-        return Err(
-            Problem::internal(format!("nothing was recorded: {}", report.verdict.headline))
-                .help("kubectl cluster-info"),
-        );
+        return Err(Problem::internal(format!("nothing was recorded: {}", report.verdict.headline))
+            .help("kubectl cluster-info"));
     }
-    let (server, at) = (cluster.server(), report.facts.started_at.as_str());
+    let at = report.facts.started_at.as_str();
     match &arguments.output {
         Some(path) => {
             let file = File::create(path)
                 .map_err(|error| Problem::input(format!("cannot write {}: {error}", path.display())))?;
             let mut file = BufWriter::new(file);
-            recorder.write(server, at, &mut file)?;
+            recorder.write(&cluster, at, &mut file)?;
             file.flush()?;
         }
-        None => recorder.write(server, at, out)?,
+        None => recorder.write(&cluster, at, out)?,
     }
-    let _ = writeln!(
-        io::stderr(),
-        "recorded with the verdict {}",
-        report.verdict.headline
-    );
+    let _ = writeln!(io::stderr(), "recorded with the verdict {}", report.verdict.headline);
     Ok(0)
 }

@@ -1,12 +1,7 @@
 //! The rules, all of them: their pages in `docs/checks` are current, and their ids and texts hold together.
 //!
 //! `PREFLIGHT_BLESS=1` writes the pages anew.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -20,19 +15,11 @@ fn folder() -> PathBuf {
 }
 
 fn descriptors() -> Vec<Descriptor> {
-    preflight_plugins::builtin()
-        .iter()
-        .map(|plugin| plugin.descriptor())
-        .collect()
+    preflight_plugins::builtin().iter().map(|plugin| plugin.descriptor()).collect()
 }
 
 fn page(check: &Descriptor) -> String {
-    let mut page = format!(
-        "# {}\n\n{}. Phase: {}.\n",
-        check.name(),
-        check.about(),
-        check.phase().name()
-    );
+    let mut page = format!("# {}\n\n{}. Phase: {}.\n", check.name(), check.about(), check.phase().name());
     page.push_str("\nMade from the rules' doc comments; `preflight explain` prints the same.\n");
     for rule in check.all_rules() {
         let id = rule.id().split_once('/').map_or(rule.id(), |(_, id)| id);
@@ -55,21 +42,13 @@ fn every_check_has_its_page_and_it_is_current() {
             fs::write(&path, &page).unwrap();
         }
         let written = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(
-            written,
-            page,
-            "{} is not current: run this with PREFLIGHT_BLESS=1",
-            path.display()
-        );
+        assert_eq!(written, page, "{} is not current: run this with PREFLIGHT_BLESS=1", path.display());
     }
 }
 
 #[test]
 fn no_page_is_left_of_a_check_that_has_gone() {
-    let names: BTreeSet<String> = descriptors()
-        .iter()
-        .map(|check| format!("{}.md", check.name()))
-        .collect();
+    let names: BTreeSet<String> = descriptors().iter().map(|check| format!("{}.md", check.name())).collect();
     for entry in fs::read_dir(folder()).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
         assert!(names.contains(&name), "{name}");
@@ -79,23 +58,11 @@ fn no_page_is_left_of_a_check_that_has_gone() {
 #[test]
 fn every_rule_has_a_summary_that_is_a_sentence_and_a_runbook_that_says_more() {
     for check in descriptors() {
-        assert!(
-            !check.about().is_empty() && !check.all_rules().is_empty(),
-            "{}",
-            check.name()
-        );
+        assert!(!check.about().is_empty() && !check.all_rules().is_empty(), "{}", check.name());
         for rule in check.all_rules() {
             let summary = rule.summary();
-            assert!(
-                summary.ends_with('.') && summary.len() < 120,
-                "{}: {summary}",
-                rule.id()
-            );
-            assert!(
-                rule.runbook().len() > summary.len() + 80,
-                "{}: the runbook says too little",
-                rule.id()
-            );
+            assert!(summary.ends_with('.') && summary.len() < 120, "{}: {summary}", rule.id());
+            assert!(rule.runbook().len() > summary.len() + 80, "{}: the runbook says too little", rule.id());
         }
     }
 }

@@ -1,21 +1,12 @@
 //! What users meet first: bad input, exit codes, where output goes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 fn storefront(below: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../examples/storefront")
-        .join(below)
-        .display()
-        .to_string()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/storefront").join(below).display().to_string()
 }
 
 fn preflight(arguments: &[&str]) -> Output {
@@ -43,11 +34,7 @@ fn refused(arguments: &[&str], words: &[&str]) {
     assert_eq!(code(&output), 2, "{arguments:?}: {told}");
     assert_eq!(out(&output), "", "{arguments:?}");
     // Long lines are wrapped.
-    let flat = told
-        .replace('│', " ")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let flat = told.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
     for word in words {
         assert!(flat.contains(word), "{arguments:?}: no {word:?} in {told}");
     }
@@ -90,10 +77,7 @@ fn a_missing_kubeconfig_is_told() {
 #[test]
 fn an_unknown_context_names_those_there_are() {
     let folder = Folder::new(&[("config", KUBECONFIG)]);
-    refused(
-        &["--kubeconfig", &folder.path("config"), "--context", "heer"],
-        &["heer", "here", "there"],
-    );
+    refused(&["--kubeconfig", &folder.path("config"), "--context", "heer"], &["heer", "here", "there"]);
 }
 
 #[test]
@@ -104,34 +88,15 @@ fn an_unknown_environment_names_those_there_are() {
         &["producton", "did you mean `production`?", "dev, staging"],
     );
     refused(&["-e", "dev"], &["there is no environments.yaml", "--config"]);
-    refused(
-        &["-e", "dev", "--config", "/does/not/exist"],
-        &["/does/not/exist"],
-    );
+    refused(&["-e", "dev", "--config", "/does/not/exist"], &["/does/not/exist"]);
 }
 
 #[test]
 fn a_misspelt_key_is_told_with_its_line() {
-    let folder = Folder::new(&[
-        ("e.yaml", "environments:\n  dev:\n    cluster_contxt: x\n"),
-        ("config", KUBECONFIG),
-    ]);
-    let arguments = [
-        "-e",
-        "dev",
-        "--config",
-        &folder.path("e.yaml"),
-        "--kubeconfig",
-        &folder.path("config"),
-    ];
-    refused(
-        &arguments,
-        &[
-            "unknown key `cluster_contxt`",
-            "e.yaml:3:5",
-            "did you mean `cluster_context`?",
-        ],
-    );
+    let folder =
+        Folder::new(&[("e.yaml", "environments:\n  dev:\n    cluster_contxt: x\n"), ("config", KUBECONFIG)]);
+    let arguments = ["-e", "dev", "--config", &folder.path("e.yaml"), "--kubeconfig", &folder.path("config")];
+    refused(&arguments, &["unknown key `cluster_contxt`", "e.yaml:3:5", "did you mean `cluster_context`?"]);
 }
 
 #[test]
@@ -148,10 +113,7 @@ fn broken_yaml_is_told_with_its_line() {
 fn an_empty_folder_and_nothing_on_standard_input_are_told() {
     let folder = Folder::new(&[]);
     refused(&["-f", &folder.path("")], &["there are no manifests"]);
-    refused(
-        &["-f", "-"],
-        &["no Kubernetes objects in <stdin>", "helm template"],
-    );
+    refused(&["-f", "-"], &["no Kubernetes objects in <stdin>", "helm template"]);
 }
 
 #[test]
@@ -169,10 +131,7 @@ fn unknown_checks_formats_and_flags_are_told() {
         &["--snapshot", &snapshot, "--check", "cluster-conectivity"],
         &["did you mean `cluster-connectivity`?"],
     );
-    refused(
-        &["--snapshot", &snapshot, "-o", "xml"],
-        &["terminal, short, json, yaml"],
-    );
+    refused(&["--snapshot", &snapshot, "-o", "xml"], &["terminal, short, json, yaml"]);
     refused(&["--no-such-flag"], &["--no-such-flag"]);
     refused(&["--snapshot", "/does/not/exist"], &["/does/not/exist"]);
     refused(&["--timeout", "soon", "--snapshot", &snapshot], &["soon"]);
@@ -190,31 +149,15 @@ fn the_bundled_example_may_go() {
     let text = out(&output);
     assert_eq!(code(&output), 0, "{text}");
     assert!(text.starts_with("GO, 2 checks set aside\n"), "{text}");
-    assert!(
-        !text.contains('\u{1b}'),
-        "there is no terminal, so there is no colour"
-    );
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(!text.contains('\u{1b}'), "there is no terminal, so there is no colour");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn every_format_tells_the_same_decision() {
     let folder = Folder::new(&[]);
     let file = folder.path("report.json");
-    let output = with_example(&[
-        "-o",
-        "short",
-        "-o",
-        "json",
-        "-o",
-        "yaml",
-        "-o",
-        &format!("json={file}"),
-    ]);
+    let output = with_example(&["-o", "short", "-o", "json", "-o", "yaml", "-o", &format!("json={file}")]);
     let text = out(&output);
     assert!(
         text.starts_with("GO,") && text.contains("\"decision\": \"go\"") && text.contains("decision: go"),
@@ -234,51 +177,19 @@ fn exit_codes_are_those_that_are_documented() {
     let folder = Folder::new(&[
         (
             "missing.yaml",
-            &CONFIG_MAP.replace(
-                "{name: a}",
-                "{name: a, namespace: storefront, labels: {x: '${Y}'}}",
-            ),
+            &CONFIG_MAP.replace("{name: a}", "{name: a, namespace: storefront, labels: {x: '${Y}'}}"),
         ),
         ("unknown.yaml", CONFIG_MAP),
     ]);
     // A variable is left over: no-go. The snapshot does not hold that ConfigMap: unknown.
+    assert_eq!(code(&preflight(&["-f", &folder.path("missing.yaml"), "--snapshot", &snapshot])), 3);
+    assert_eq!(code(&preflight(&["-f", &folder.path("unknown.yaml"), "--snapshot", &snapshot])), 5);
     assert_eq!(
-        code(&preflight(&[
-            "-f",
-            &folder.path("missing.yaml"),
-            "--snapshot",
-            &snapshot
-        ])),
-        3
-    );
-    assert_eq!(
-        code(&preflight(&[
-            "-f",
-            &folder.path("unknown.yaml"),
-            "--snapshot",
-            &snapshot
-        ])),
-        5
-    );
-    assert_eq!(
-        code(&preflight(&[
-            "-f",
-            &folder.path("missing.yaml"),
-            "--snapshot",
-            &snapshot,
-            "--report-only"
-        ])),
+        code(&preflight(&["-f", &folder.path("missing.yaml"), "--snapshot", &snapshot, "--report-only"])),
         0
     );
     for format in ["json", "yaml", "short"] {
-        let output = preflight(&[
-            "-f",
-            &folder.path("missing.yaml"),
-            "--snapshot",
-            &snapshot,
-            "-o",
-            format,
-        ]);
+        let output = preflight(&["-f", &folder.path("missing.yaml"), "--snapshot", &snapshot, "-o", format]);
         assert_eq!(code(&output), 3, "{format}");
     }
 }
@@ -286,19 +197,10 @@ fn exit_codes_are_those_that_are_documented() {
 #[test]
 fn an_api_server_that_is_down_is_no_go_and_tells_no_token() {
     let folder = Folder::new(&[("config", KUBECONFIG), ("a.yaml", CONFIG_MAP)]);
-    let output = preflight(&[
-        "-f",
-        &folder.path("a.yaml"),
-        "--kubeconfig",
-        &folder.path("config"),
-        "-vvv",
-    ]);
+    let output = preflight(&["-f", &folder.path("a.yaml"), "--kubeconfig", &folder.path("config"), "-vvv"]);
     let text = out(&output);
     assert_eq!(code(&output), 3, "{text}");
-    assert!(
-        text.starts_with("NO-GO: cluster-connectivity: Cannot connect to https://127.0.0.1:1"),
-        "{text}"
-    );
+    assert!(text.starts_with("NO-GO: cluster-connectivity: Cannot connect to https://127.0.0.1:1"), "{text}");
     assert!(text.contains("kubectl --context here cluster-info"), "{text}");
     let everything = text + &String::from_utf8_lossy(&output.stderr);
     assert!(!everything.contains("canary-token"));
@@ -307,11 +209,7 @@ fn an_api_server_that_is_down_is_no_go_and_tells_no_token() {
 #[test]
 fn what_is_skipped_is_told() {
     let output = with_example(&["--skip", "manifests"]);
-    assert!(
-        out(&output).starts_with("GO, 3 checks set aside\n"),
-        "{}",
-        out(&output)
-    );
+    assert!(out(&output).starts_with("GO, 3 checks set aside\n"), "{}", out(&output));
 }
 
 #[test]
@@ -326,27 +224,16 @@ fn rules_are_explained_offline() {
 fn the_role_holds_reads_and_reviews_alone() {
     let output = preflight(&["rbac", "-f", &storefront("manifests")]);
     let text = out(&output);
-    assert!(
-        text.contains("kind: ClusterRole") && text.contains("[\"statefulsets\"]"),
-        "{text}"
-    );
+    assert!(text.contains("kind: ClusterRole") && text.contains("[\"statefulsets\"]"), "{text}");
     for line in text.lines().filter(|line| line.contains("verbs:")) {
         assert!(
-            ["[\"get\"]", "[\"list\"]", "[\"create\"]"]
-                .iter()
-                .any(|verbs| line.ends_with(verbs)),
+            ["[\"get\"]", "[\"list\"]", "[\"create\"]"].iter().any(|verbs| line.ends_with(verbs)),
             "{line}"
         );
     }
-    let creates = text
-        .lines()
-        .zip(text.lines().skip(1))
-        .filter(|(_, verbs)| verbs.contains("create"));
+    let creates = text.lines().zip(text.lines().skip(1)).filter(|(_, verbs)| verbs.contains("create"));
     assert!(
-        creates.clone().count() > 0
-            && creates
-                .clone()
-                .all(|(resources, _)| resources.contains("reviews"))
+        creates.clone().count() > 0 && creates.clone().all(|(resources, _)| resources.contains("reviews"))
     );
 }
 

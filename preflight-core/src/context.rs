@@ -58,11 +58,7 @@ impl Context {
     /// The cluster, whether or not it can be reached.
     #[must_use]
     pub fn unconnected(&self) -> Reader {
-        Reader::new(
-            Arc::clone(&self.shared.session),
-            Arc::clone(&self.reads),
-            self.plugin,
-        )
+        Reader::new(Arc::clone(&self.shared.session), Arc::clone(&self.reads), self.plugin)
     }
 
     /// The objects about to be applied, as written.
@@ -121,15 +117,13 @@ impl Context {
     /// The plugin's descriptor does not claim these settings.
     pub fn settings<S: Settings>(&self) -> Result<Arc<S>, Undecided> {
         let settings = self.shared.settings.get(&TypeId::of::<S>()).cloned();
-        settings
-            .and_then(|settings| settings.downcast().ok())
-            .ok_or_else(|| {
-                Undecided::unknown(format!(
-                    "the plugin {} does not claim the settings `{}`",
-                    self.plugin,
-                    S::SECTION
-                ))
-            })
+        settings.and_then(|settings| settings.downcast().ok()).ok_or_else(|| {
+            Undecided::unknown(format!(
+                "the plugin {} does not claim the settings `{}`",
+                self.plugin,
+                S::SECTION
+            ))
+        })
     }
 
     /// When the check must be done.

@@ -27,20 +27,12 @@ pub struct Undecided {
 impl Undecided {
     /// Could not be looked at.
     pub fn unknown(message: impl Into<String>) -> Self {
-        Self {
-            cause: Cause::Unknown,
-            message: message.into(),
-            advice: None,
-        }
+        Self { cause: Cause::Unknown, message: message.into(), advice: None }
     }
 
     /// Made impossible by the failure of `rule`.
     pub fn blocked(rule: &'static Rule, message: impl Into<String>) -> Self {
-        Self {
-            cause: Cause::Blocked(rule),
-            message: message.into(),
-            advice: None,
-        }
+        Self { cause: Cause::Blocked(rule), message: message.into(), advice: None }
     }
 
     /// Adds what would make it known.
@@ -76,11 +68,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Undecided {
     fn from(error: E) -> Self {
         if let Some(error) = (&error as &dyn Any).downcast_ref::<ClusterError>() {
             let cause = error.cause().map_or(Cause::Unknown, Cause::Blocked);
-            return Self {
-                cause,
-                message: error.to_string(),
-                advice: error.advice(),
-            };
+            return Self { cause, message: error.to_string(), advice: error.advice() };
         }
         let mut message = error.to_string();
         let mut source = error.source();

@@ -42,12 +42,7 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn new(name: &'static str, phase: Phase, rules: &[&'static Rule]) -> Self {
-        Self {
-            name,
-            phase,
-            rules: rules.into(),
-            notes: Arc::default(),
-        }
+        Self { name, phase, rules: rules.into(), notes: Arc::default() }
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -64,8 +59,7 @@ impl Record {
             let message = || redact(&undecided.message).into_owned();
             self.say(rule, |said| match &undecided.cause {
                 Cause::Unknown => {
-                    said.unknown
-                        .get_or_insert_with(|| (message(), undecided.advice.clone()));
+                    said.unknown.get_or_insert_with(|| (message(), undecided.advice.clone()));
                 }
                 Cause::Blocked(by) => {
                     said.skipped.get_or_insert_with(|| (message(), Some(by.id())));
@@ -131,41 +125,22 @@ impl Record {
 /// something examined.
 fn outcome(said: Option<&Said>, accepted: bool) -> Outcome {
     let Some(said) = said else {
-        return Outcome::Unknown {
-            why: UNCONCLUDED.to_owned(),
-            advice: None,
-            accepted,
-        };
+        return Outcome::Unknown { why: UNCONCLUDED.to_owned(), advice: None, accepted };
     };
     if said.failed > 0 {
         return Outcome::Failed;
     }
     if let Some((why, advice)) = &said.unknown {
-        return Outcome::Unknown {
-            why: why.clone(),
-            advice: advice.clone(),
-            accepted,
-        };
+        return Outcome::Unknown { why: why.clone(), advice: advice.clone(), accepted };
     }
     if let Some((why, by)) = &said.skipped {
-        return Outcome::Skipped {
-            why: why.clone(),
-            blocked_by: by.map(str::to_owned),
-        };
+        return Outcome::Skipped { why: why.clone(), blocked_by: by.map(str::to_owned) };
     }
     match &said.concluded {
-        None => Outcome::Unknown {
-            why: UNCONCLUDED.to_owned(),
-            advice: None,
-            accepted,
-        },
+        None => Outcome::Unknown { why: UNCONCLUDED.to_owned(), advice: None, accepted },
         Some(_) if said.warned > 0 => Outcome::Warning,
-        Some(what) if said.examined == 0 => Outcome::NotApplicable {
-            why: format!("no {what}"),
-        },
-        Some(evidence) => Outcome::Passed {
-            evidence: evidence.clone(),
-        },
+        Some(what) if said.examined == 0 => Outcome::NotApplicable { why: format!("no {what}") },
+        Some(evidence) => Outcome::Passed { evidence: evidence.clone() },
     }
 }
 
@@ -194,10 +169,7 @@ fn headline(status: Status, rules: &[RuleResult], findings: &[Finding]) -> (Stri
             0 => String::new(),
             n => format!(" (and {n} more)"),
         };
-        return (
-            format!("{}{more}", worst.message),
-            Some(worst.remediation.to_string()),
-        );
+        return (format!("{}{more}", worst.message), Some(worst.remediation.to_string()));
     }
     let found = match status {
         Status::Unknown | Status::Warning => rules.iter().find_map(|rule| match &rule.outcome {
@@ -205,10 +177,7 @@ fn headline(status: Status, rules: &[RuleResult], findings: &[Finding]) -> (Stri
             _ => None,
         }),
         Status::Skipped => rules.iter().find_map(|rule| match &rule.outcome {
-            Outcome::Skipped {
-                why,
-                blocked_by: Some(by),
-            } => Some((format!("blocked by {by}: {why}"), None)),
+            Outcome::Skipped { why, blocked_by: Some(by) } => Some((format!("blocked by {by}: {why}"), None)),
             Outcome::Skipped { why, .. } => Some((why.clone(), None)),
             _ => None,
         }),
@@ -253,11 +222,7 @@ impl Examination {
 
     /// Begins the examination of a rule.
     pub fn rule(&self, rule: &'static Rule) -> RuleCheck<'_> {
-        RuleCheck {
-            rule,
-            record: &self.record,
-            examined: 0,
-        }
+        RuleCheck { rule, record: &self.record, examined: 0 }
     }
 
     /// `None` where `result` is an error: these rules are then unknown (or skipped, where a failed cause
@@ -317,26 +282,14 @@ impl RuleCheck<'_> {
 
     /// The rule is violated now, but the same question may get another answer soon.
     pub fn fail_for_now(&mut self, subject: Subject, message: impl Into<String>, remediation: Remediation) {
-        self.add(
-            Severity::Failed,
-            subject,
-            message.into(),
-            remediation,
-            |finding| finding.transient = true,
-        );
+        self.add(Severity::Failed, subject, message.into(), remediation, |finding| finding.transient = true);
     }
 
     /// The rule will be violated, as far as we can work out.
     pub fn predict(&mut self, subject: Subject, message: impl Into<String>, remediation: Remediation) {
-        self.add(
-            Severity::Failed,
-            subject,
-            message.into(),
-            remediation,
-            |finding| {
-                finding.basis = Basis::Predicted;
-            },
-        );
+        self.add(Severity::Failed, subject, message.into(), remediation, |finding| {
+            finding.basis = Basis::Predicted;
+        });
     }
 
     /// Nothing stands in the way, but this deserves attention.
@@ -365,11 +318,7 @@ impl RuleCheck<'_> {
     /// Concludes with the count as evidence: `4 PriorityClasses`. With nothing examined the rule does not
     /// apply, which is no pass.
     pub fn conclude(self, what: &str) {
-        let evidence = if self.examined == 0 {
-            what.to_owned()
-        } else {
-            format!("{} {what}", self.examined)
-        };
+        let evidence = if self.examined == 0 { what.to_owned() } else { format!("{} {what}", self.examined) };
         self.close(evidence);
     }
 

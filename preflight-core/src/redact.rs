@@ -15,9 +15,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());
     let mut masked_next = false;
     for piece in text.split_inclusive(|c: char| c.is_whitespace() || c == '"' || c == '\'') {
-        let end = piece
-            .trim_end_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'')
-            .len();
+        let end = piece.trim_end_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'').len();
         let (word, tail) = piece.split_at(end);
         if masked_next && !word.is_empty() {
             out.push_str(MASK);
@@ -35,9 +33,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 
 fn might_hold_a_secret(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    ["eyj", "-----begin", "bearer", "basic", "://"]
-        .iter()
-        .any(|sign| lower.contains(sign))
+    ["eyj", "-----begin", "bearer", "basic", "://"].iter().any(|sign| lower.contains(sign))
 }
 
 fn without_pem(text: &str) -> Cow<'_, str> {
@@ -72,9 +68,8 @@ fn redact_word(word: &str) -> Cow<'_, str> {
 fn jwt_start(word: &str) -> Option<usize> {
     let at = word.find("eyJ")?;
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let parts = word[at..]
-        .split('.')
-        .take_while(|part| part.len() > 5 && part.chars().take(5).all(is_base64));
+    let parts =
+        word[at..].split('.').take_while(|part| part.len() > 5 && part.chars().take(5).all(is_base64));
     (parts.count() >= 2).then_some(at)
 }
 
@@ -86,20 +81,14 @@ mod tests {
     fn secrets_go_and_the_rest_stays() {
         for (text, expected) in [
             ("plain words stay", "plain words stay"),
-            (
-                "token eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl end",
-                "token [redacted] end",
-            ),
+            ("token eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl end", "token [redacted] end"),
             ("Authorization: Bearer abc123", "Authorization: Bearer [redacted]"),
             (
                 "GET https://user:pass@host:6443/api/v1?token=x failed",
                 "GET https://host:6443/api/v1?… failed",
             ),
             ("https://host/api", "https://host/api"),
-            (
-                "a -----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY----- b",
-                "a [redacted] b",
-            ),
+            ("a -----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY----- b", "a [redacted] b"),
             ("a -----BEGIN PRIVATE KEY-----\nabc", "a [redacted]"),
         ] {
             assert_eq!(redact(text), expected);

@@ -49,10 +49,7 @@ pub struct SetAside {
 impl SetAside {
     /// Says that `name` was not looked at.
     pub fn new(name: impl Into<String>, why: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            why: why.into(),
-        }
+        Self { name: name.into(), why: why.into() }
     }
 }
 
@@ -166,11 +163,7 @@ impl Report {
         let (mut checks, mut interrupted) = (Vec::new(), None);
         for event in events {
             match event {
-                Event::RunStarted {
-                    checks,
-                    facts: known,
-                    notes: told,
-                } => {
+                Event::RunStarted { checks, facts: known, notes: told } => {
                     order.clone_from(checks);
                     notes.clone_from(told);
                     facts = Some(known.clone());
@@ -178,11 +171,7 @@ impl Report {
                 Event::ClusterKnown { facts: known } => facts = Some(known.clone()),
                 Event::CheckFinished { result } => checks.push(result.clone()),
                 Event::Interrupted { why } => interrupted = Some(why.clone()),
-                Event::RunFinished {
-                    verdict,
-                    finished_at,
-                    duration_ms,
-                } => {
+                Event::RunFinished { verdict, finished_at, duration_ms } => {
                     let place = |check: &CheckResult| order.iter().position(|(name, _)| *name == check.name);
                     checks.sort_by_key(|check| (check.phase, place(check)));
                     return Some(Self {
@@ -256,24 +245,15 @@ pub fn judge(checks: &[CheckResult], set_aside: Vec<SetAside>, expires_at: Strin
         match &rule.outcome {
             Outcome::Unknown { accepted: true, .. } => accepted_unknown.push(rule.rule.clone()),
             Outcome::Unknown { .. } => unknown.push(rule.rule.clone()),
-            Outcome::Skipped {
-                why,
-                blocked_by: Some(cause),
-            } => {
+            Outcome::Skipped { why, blocked_by: Some(cause) } => {
                 blocked.get_or_insert_with(|| format!("{why} ({cause})"));
             }
             _ => {}
         }
     }
-    let unknown_checks = checks
-        .iter()
-        .filter(|check| check.status == Status::Unknown)
-        .count();
+    let unknown_checks = checks.iter().filter(|check| check.status == Status::Unknown).count();
     let evidence = checks.iter().any(|check| {
-        check
-            .rules
-            .iter()
-            .any(|rule| matches!(rule.outcome, Outcome::Passed { .. } | Outcome::Warning))
+        check.rules.iter().any(|rule| matches!(rule.outcome, Outcome::Passed { .. } | Outcome::Warning))
     });
     let decision = if failures > 0 || blocked.is_some() {
         Decision::NoGo
@@ -307,10 +287,7 @@ pub fn judge(checks: &[CheckResult], set_aside: Vec<SetAside>, expires_at: Strin
 
 /// The message of the worst check of that status. Checks are compared by phase, then as given.
 fn worst(checks: &[CheckResult], status: Status) -> Option<String> {
-    let check = checks
-        .iter()
-        .filter(|check| check.status == status)
-        .min_by_key(|check| check.phase)?;
+    let check = checks.iter().filter(|check| check.status == status).min_by_key(|check| check.phase)?;
     Some(format!("{}: {}", check.name, check.message))
 }
 
@@ -331,11 +308,7 @@ fn headline(
         }
     };
     add(warnings, "warning", "warnings");
-    add(
-        accepted.len(),
-        "rule not known (accepted)",
-        "rules not known (accepted)",
-    );
+    add(accepted.len(), "rule not known (accepted)", "rules not known (accepted)");
     add(set_aside.len(), "check set aside", "checks set aside");
     line
 }
@@ -347,10 +320,7 @@ pub fn wrong_cluster(report: &Report) -> Option<String> {
     let id = crate::cluster::causes::WRONG_CLUSTER.id();
     let rules = || report.checks.iter().flat_map(|check| &check.rules);
     rules().find_map(|rule| match &rule.outcome {
-        Outcome::Skipped {
-            why,
-            blocked_by: Some(by),
-        } if by == id => Some(why.clone()),
+        Outcome::Skipped { why, blocked_by: Some(by) } if by == id => Some(why.clone()),
         _ => None,
     })
 }
@@ -360,15 +330,7 @@ pub fn wrong_cluster(report: &Report) -> Option<String> {
 pub fn by_phase(checks: &[CheckResult]) -> Vec<(Phase, Vec<&CheckResult>)> {
     Phase::ALL
         .into_iter()
-        .map(|phase| {
-            (
-                phase,
-                checks
-                    .iter()
-                    .filter(|check| check.phase == phase)
-                    .collect::<Vec<_>>(),
-            )
-        })
+        .map(|phase| (phase, checks.iter().filter(|check| check.phase == phase).collect::<Vec<_>>()))
         .filter(|(_, checks)| !checks.is_empty())
         .collect()
 }

@@ -80,31 +80,19 @@ pub struct Subject {
 impl Subject {
     /// Something that is not in the manifests: a server, a node, an identity.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            field: None,
-            place: None,
-        }
+        Self { name: name.into(), field: None, place: None }
     }
 
     /// A whole object of the manifests; its place is its name's.
     #[must_use]
     pub fn object(object: &Object) -> Self {
-        Self {
-            name: object.id().to_string(),
-            field: None,
-            place: Some(object.place_of_name()),
-        }
+        Self { name: object.id().to_string(), field: None, place: Some(object.place_of_name()) }
     }
 
     /// A field of an object of the manifests; its place is the field's, or its nearest ancestor's.
     #[must_use]
     pub fn at(object: &Object, path: &FieldPath) -> Self {
-        Self {
-            name: object.id().to_string(),
-            field: Some(path.to_string()),
-            place: Some(object.place(path)),
-        }
+        Self { name: object.id().to_string(), field: Some(path.to_string()), place: Some(object.place(path)) }
     }
 }
 
@@ -122,10 +110,7 @@ pub struct Remediation {
 impl Remediation {
     /// A remediation in one sentence.
     pub fn new(summary: impl Into<String>) -> Self {
-        Self {
-            summary: summary.into(),
-            commands: Vec::new(),
-        }
+        Self { summary: summary.into(), commands: Vec::new() }
     }
 
     /// Adds a command that can be pasted.
@@ -183,20 +168,11 @@ impl Finding {
         remediation: Remediation,
     ) -> Self {
         let mut digest = Sha256::new();
-        for part in [
-            rule.id(),
-            &subject.name,
-            subject.field.as_deref().unwrap_or_default(),
-        ] {
+        for part in [rule.id(), &subject.name, subject.field.as_deref().unwrap_or_default()] {
             digest.update(part.as_bytes());
             digest.update([0]);
         }
-        let fingerprint = digest
-            .finalize()
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let fingerprint = digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         Self {
             rule: rule.id().to_owned(),
             severity,
@@ -297,23 +273,17 @@ pub struct CheckResult {
 impl CheckResult {
     /// The outcomes that are `unknown` and that nobody accepted.
     pub fn unknowns(&self) -> impl Iterator<Item = &RuleResult> {
-        self.rules
-            .iter()
-            .filter(|rule| matches!(rule.outcome, Outcome::Unknown { accepted: false, .. }))
+        self.rules.iter().filter(|rule| matches!(rule.outcome, Outcome::Unknown { accepted: false, .. }))
     }
 
     /// Findings of severity failed.
     pub fn failures(&self) -> impl Iterator<Item = &Finding> {
-        self.findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Failed)
+        self.findings.iter().filter(|finding| finding.severity == Severity::Failed)
     }
 
     /// Findings of severity warning.
     pub fn warnings(&self) -> impl Iterator<Item = &Finding> {
-        self.findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Warning)
+        self.findings.iter().filter(|finding| finding.severity == Severity::Warning)
     }
 }
 
@@ -331,10 +301,7 @@ mod tests {
     #[test]
     fn a_finding_has_what_its_rule_says() {
         let finding = finding(Subject::new("x"));
-        assert_eq!(
-            (finding.rule.as_str(), finding.consequence),
-            (RULES[0].id(), Consequence::Harm)
-        );
+        assert_eq!((finding.rule.as_str(), finding.consequence), (RULES[0].id(), Consequence::Harm));
         assert!(finding.runbook.ends_with("/checks/demo.md#a"));
     }
 

@@ -95,11 +95,7 @@ impl Rule {
     /// The whole runbook, in Markdown.
     #[must_use]
     pub fn runbook(&self) -> String {
-        let lines: Vec<_> = self
-            .doc
-            .lines()
-            .map(|line| line.strip_prefix(' ').unwrap_or(line))
-            .collect();
+        let lines: Vec<_> = self.doc.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
         lines.join("\n").trim().to_owned()
     }
 
@@ -240,10 +236,7 @@ mod tests {
 
     #[test]
     fn the_macro_keeps_order_text_and_kind() {
-        assert_eq!(
-            RULES.iter().map(|rule| rule.id()).collect::<Vec<_>>(),
-            ["demo/first", "demo/second"]
-        );
+        assert_eq!(RULES.iter().map(|rule| rule.id()).collect::<Vec<_>>(), ["demo/first", "demo/second"]);
         assert_eq!(FIRST.summary(), "A summary that runs over two lines.");
         assert!(FIRST.runbook().ends_with("The body."));
         assert_eq!(SECOND.consequence(), crate::Consequence::Policy);
@@ -252,14 +245,9 @@ mod tests {
 
     #[test]
     fn ids_are_plugin_slash_rule() {
-        for (id, fine) in [
-            ("a/b", true),
-            ("a-1/b-2", true),
-            ("ab", false),
-            ("a/b/c", false),
-            ("a/B", false),
-            ("/a", false),
-        ] {
+        for (id, fine) in
+            [("a/b", true), ("a-1/b-2", true), ("ab", false), ("a/b/c", false), ("a/B", false), ("/a", false)]
+        {
             assert_eq!(super::is_rule_id(id), fine, "{id}");
         }
     }

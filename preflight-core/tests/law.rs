@@ -1,10 +1,5 @@
 //! The law: a pass needs evidence. A test for each clause, and for the ways in which others have said go without any.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
@@ -63,9 +58,7 @@ preflight_core::view!(Pod: namespaced "" "v1" "pods" "Pod");
 #[async_trait]
 impl Plugin for Demo {
     fn descriptor(&self) -> Descriptor {
-        Descriptor::new("demo", self.1, RULES)
-            .reads(Read::list::<Pod>())
-            .stability(self.2)
+        Descriptor::new("demo", self.1, RULES).reads(Read::list::<Pod>()).stability(self.2)
     }
 
     async fn check(&self, context: &Context) -> Result<CheckResult, Undecided> {
@@ -82,9 +75,9 @@ impl Plugin for Demo {
             Does::FindsThenErr | Does::FindsThenPanics | Does::FindsThenHangs => {
                 a.fail(Subject::new("thing"), "found before the end", mend());
                 match self.0 {
-                    Does::FindsThenErr => std::fs::read("/does/not/exist")
-                        .map(drop)
-                        .advice("make the file")?,
+                    Does::FindsThenErr => {
+                        std::fs::read("/does/not/exist").map(drop).advice("make the file")?
+                    }
                     Does::FindsThenPanics => panic!("with a token eyJhbGciOi.eyJzdWIiOi.c2lnbmF0dXJl in it"),
                     _ => std::future::pending().await,
                 }
@@ -98,10 +91,7 @@ impl Plugin for Demo {
             Does::ReadsUndeclared => {
                 a.examined();
                 let secrets = Resource::namespaced("", "v1", "secrets", "Secret");
-                check.need(
-                    &[&B],
-                    context.unconnected().get(&secrets, Some("default"), "x").await,
-                );
+                check.need(&[&B], context.unconnected().get(&secrets, Some("default"), "x").await);
             }
             Does::Fails => {
                 a.fail(Subject::new("thing"), "it is broken", mend());
@@ -126,9 +116,7 @@ version: {major: '1', minor: '36', gitVersion: v1.36.3}
 ";
 
 fn snapshot(more: &str) -> Cluster {
-    Snapshot::parse("snapshot.yaml", &format!("{HEADER}{more}"))
-        .unwrap()
-        .into()
+    Snapshot::parse("snapshot.yaml", &format!("{HEADER}{more}")).unwrap().into()
 }
 
 fn preflight(does: Does) -> Preflight {
@@ -141,11 +129,7 @@ async fn report(preflight: Preflight) -> Report {
 
 fn outcome<'a>(report: &'a Report, rule: &str) -> &'a Outcome {
     let rules = report.checks.iter().flat_map(|check| &check.rules);
-    &rules
-        .into_iter()
-        .find(|result| result.rule == rule)
-        .unwrap()
-        .outcome
+    &rules.into_iter().find(|result| result.rule == rule).unwrap().outcome
 }
 
 fn why(outcome: &Outcome) -> &str {
@@ -175,16 +159,9 @@ async fn clause_1_a_rule_of_which_nothing_is_said_is_unknown() {
 #[tokio::test]
 async fn clause_1_nothing_examined_is_no_pass() {
     let report = report(preflight(Does::ExaminesNothing)).await;
-    assert!(matches!(
-        outcome(&report, "demo/a"),
-        Outcome::NotApplicable { .. }
-    ));
+    assert!(matches!(outcome(&report, "demo/a"), Outcome::NotApplicable { .. }));
     assert_eq!(report.checks[0].status, Status::Skipped);
-    assert_eq!(
-        report.verdict.decision,
-        Decision::Unknown,
-        "there is no evidence at all"
-    );
+    assert_eq!(report.verdict.decision, Decision::Unknown, "there is no evidence at all");
 }
 
 #[tokio::test]
@@ -245,10 +222,7 @@ async fn clause_2_an_empty_list_that_was_recorded_is_empty() {
     let cluster = snapshot("lists: [/api/v1/pods]\n");
     let report =
         report(Preflight::new(cluster).plugin(Demo(Does::Lists, Phase::Resources, Stability::Stable))).await;
-    assert!(matches!(
-        outcome(&report, "demo/b"),
-        Outcome::NotApplicable { .. }
-    ));
+    assert!(matches!(outcome(&report, "demo/b"), Outcome::NotApplicable { .. }));
     assert_eq!(report.verdict.decision, Decision::Go);
 }
 
@@ -360,11 +334,8 @@ fn clause_5_a_finding_without_remediation_is_not_one() {
 
 #[tokio::test]
 async fn clause_6_one_cause_one_failure() {
-    let gone = Snapshot::parse(
-        "s.yaml",
-        "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: b}}",
-    )
-    .unwrap();
+    let gone =
+        Snapshot::parse("s.yaml", "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: b}}").unwrap();
     // A snapshot without a version is not known; a cluster that cannot be reached is a failed cause.
     let report_of_gap =
         report(Preflight::new(gone).plugin(Demo(Does::NeedsCluster, Phase::Resources, Stability::Stable)))
@@ -374,10 +345,8 @@ async fn clause_6_one_cause_one_failure() {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("config");
     std::fs::write(&kubeconfig, UNREACHABLE).unwrap();
-    let options = preflight_core::cluster::AccessOptions {
-        kubeconfig: Some(kubeconfig),
-        ..Default::default()
-    };
+    let options =
+        preflight_core::cluster::AccessOptions { kubeconfig: Some(kubeconfig), ..Default::default() };
     let cluster = Cluster::resolve(&options).unwrap();
     let report =
         report(Preflight::new(cluster).plugin(Demo(Does::NeedsCluster, Phase::Resources, Stability::Stable)))
@@ -394,11 +363,7 @@ async fn clause_6_one_cause_one_failure() {
         Decision::NoGo,
         "although the check that tells the cause was not selected"
     );
-    assert!(
-        report.verdict.headline.contains("Cannot connect to"),
-        "{}",
-        report.verdict.headline
-    );
+    assert!(report.verdict.headline.contains("Cannot connect to"), "{}", report.verdict.headline);
 }
 
 const UNREACHABLE: &str = "
@@ -415,25 +380,16 @@ async fn a_beta_check_runs_only_when_it_is_named() {
     let beta =
         || Preflight::new(snapshot("")).plugin(Demo(Does::Pass, Phase::Infrastructure, Stability::Beta));
     assert_eq!(report(beta()).await.checks.len(), 0);
-    assert_eq!(
-        report(beta().only(["demo".to_owned()])).await.verdict.decision,
-        Decision::Go
-    );
+    assert_eq!(report(beta().only(["demo".to_owned()])).await.verdict.decision, Decision::Go);
 }
 
 #[tokio::test]
 async fn a_deprecated_check_says_when_it_ends() {
-    let life = Stability::Deprecated {
-        ends: "2027-01-01",
-        instead: "other",
-    };
+    let life = Stability::Deprecated { ends: "2027-01-01", instead: "other" };
     let report =
         report(Preflight::new(snapshot("")).plugin(Demo(Does::Pass, Phase::Infrastructure, life))).await;
     assert!(
-        report
-            .notes
-            .iter()
-            .any(|note| note.contains("2027-01-01") && note.contains("other")),
+        report.notes.iter().any(|note| note.contains("2027-01-01") && note.contains("other")),
         "{:?}",
         report.notes
     );
@@ -483,11 +439,7 @@ async fn the_gate_does_not_wait_for_compliance() {
             Ok(check.finish())
         }
     }
-    let mut run = Preflight::new(snapshot(""))
-        .plugin(hanging)
-        .plugin(Quick)
-        .start()
-        .unwrap();
+    let mut run = Preflight::new(snapshot("")).plugin(hanging).plugin(Quick).start().unwrap();
     assert!(run.blocking().await.gate().is_ok());
     assert_eq!(run.finish().await.verdict.decision, Decision::NoGo);
 }
@@ -499,10 +451,7 @@ async fn bad_configuration_is_told_before_anything_is_asked() {
         Err(error) => format!("{error} / {}", error.advice().unwrap_or_default()),
     };
     let unknown = message(preflight(Does::Pass).only(["dmeo".to_owned()]));
-    assert!(
-        unknown.contains("`dmeo`") && unknown.contains("did you mean `demo`?"),
-        "{unknown}"
-    );
+    assert!(unknown.contains("`dmeo`") && unknown.contains("did you mean `demo`?"), "{unknown}");
     assert!(
         message(preflight(Does::Pass).plugin(Demo(Does::Pass, Phase::Resources, Stability::Stable)))
             .contains("two checks")

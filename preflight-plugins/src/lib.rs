@@ -30,8 +30,5 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
 /// were set aside.
 #[must_use]
 pub fn known_settings() -> Vec<SettingsSpec> {
-    vec![
-        SettingsSpec::of::<ResourceThresholds>(),
-        SettingsSpec::of::<Security>(),
-    ]
+    vec![SettingsSpec::of::<ResourceThresholds>(), SettingsSpec::of::<Security>()]
 }

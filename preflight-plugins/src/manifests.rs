@@ -1,5 +1,6 @@
-//! Do the manifests say what they mean? Nothing of the cluster is read.
+//! Do the manifests say what they mean?
 
+use preflight_core::cluster::Read;
 use preflight_core::manifests::Object;
 use preflight_core::{
     CheckResult, Context, Descriptor, Examination, FieldPath, Method, Phase, Plugin, Remediation, Subject,
@@ -42,13 +43,14 @@ impl Plugin for ManifestsPlugin {
     fn descriptor(&self) -> Descriptor {
         Descriptor::new("manifests", Phase::Infrastructure, RULES)
             .summary("The manifests say what they mean: no duplicates, contradictions or variables left over")
+            .reads(Read::dynamic("whether the release's kinds have namespaces"))
     }
 
     async fn check(&self, context: &Context) -> Result<CheckResult, Undecided> {
         let check = context.examine();
         let method = context.environment().apply().method;
         duplicates(&check, context, method);
-        namespaces(&check, context, method);
+        namespaces(&check, context, method).await;
         variables(&check, context);
         generated_names(&check, context, method);
         Ok(check.finish())
@@ -74,16 +76,23 @@ fn duplicates(check: &Examination, context: &Context, method: Method) {
     rule.conclude("objects");
 }
 
-fn namespaces(check: &Examination, context: &Context, method: Method) {
+async fn namespaces(check: &Examination, context: &Context, method: Method) {
     let mut rule = check.rule(&NAMESPACE_MISMATCH);
     // Helm and Argo CD take the namespace that is asked for as the default, and leave others alone.
     let refuses = matches!(method, Method::Client | Method::Server | Method::Create);
     let Some(asked) = context.requested_namespace().filter(|_| refuses) else {
         return rule.conclude("namespace that kubectl is asked for");
     };
+    // Whether a kind has namespaces at all, the cluster says. Without it nothing can be applied anyway.
+    let release = context.release().await;
+    let cluster_wide = |object: &Object| {
+        let objects = release.as_ref().map(|release| release.objects()).unwrap_or_default();
+        let planned = objects.iter().find(|planned| std::ptr::eq(&*planned.object, object));
+        planned.and_then(|planned| planned.serving.resource()).is_some_and(|resource| !resource.namespaced)
+    };
     for object in context.manifests().objects() {
         rule.examined();
-        let Some(own) = object.namespace().filter(|own| *own != asked) else {
+        let Some(own) = object.namespace().filter(|own| *own != asked && !cluster_wide(object)) else {
             continue;
         };
         rule.predict(
@@ -103,12 +112,7 @@ fn variables(check: &Examination, context: &Context) {
         for left in object.unresolved() {
             rule.predict(
                 Subject::at(object, &left.path),
-                format!(
-                    "{} was not replaced in {} of {}",
-                    left.text,
-                    left.path,
-                    object.id()
-                ),
+                format!("{} was not replaced in {} of {}", left.text, left.path, object.id()),
                 render(object, &left.text),
             );
         }
@@ -119,10 +123,10 @@ fn variables(check: &Examination, context: &Context) {
 fn render(object: &Object, text: &str) -> Remediation {
     let file = object.place_of_name().file;
     match text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
-        Some(name) => Remediation::new(format!(
-            "Set {name} where the manifests are rendered, and render them again"
-        ))
-        .command(format!("{name}=… envsubst < {file} | preflight -f -")),
+        Some(name) => {
+            Remediation::new(format!("Set {name} where the manifests are rendered, and render them again"))
+                .command(format!("{name}=… envsubst < {file} | preflight -f -"))
+        }
         None => Remediation::new("Render the template with every value that it uses")
             .command("helm template RELEASE CHART | preflight -f -"),
     }
@@ -131,20 +135,12 @@ fn render(object: &Object, text: &str) -> Remediation {
 fn generated_names(check: &Examination, context: &Context, method: Method) {
     let mut rule = check.rule(&GENERATED_NAME);
     let refuses = matches!(method, Method::Client | Method::Server);
-    for object in context
-        .manifests()
-        .objects()
-        .iter()
-        .filter(|object| object.name().is_none())
-    {
+    for object in context.manifests().objects().iter().filter(|object| object.name().is_none()) {
         rule.examined();
         if refuses {
             rule.predict(
                 Subject::at(object, &FieldPath::of("metadata.generateName")),
-                format!(
-                    "{} has a generated name, which `kubectl apply` refuses",
-                    object.id()
-                ),
+                format!("{} has a generated name, which `kubectl apply` refuses", object.id()),
                 Remediation::new("Give it a name, or create it instead of applying it")
                     .command(format!("kubectl create -f {}", object.place_of_name().file)),
             );

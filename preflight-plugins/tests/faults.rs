@@ -1,10 +1,5 @@
 //! An API server that misbehaves: each fault, and what is made of it. None of them may be told as go.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -48,12 +43,7 @@ impl Server {
     }
 
     fn asked(&self, what: &str) -> usize {
-        self.asked
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|asked| asked.as_str() == what)
-            .count()
+        self.asked.lock().unwrap().iter().filter(|asked| asked.as_str() == what).count()
     }
 }
 
@@ -99,16 +89,12 @@ fn status(code: u16, message: &str) -> Answer {
 fn healthy(method: &str, path: &str) -> Answer {
     match (method, path) {
         (_, "/version") => ok(&json!({"gitVersion": "v1.36.3"})),
-        (_, "/readyz?verbose=") => (
-            200,
-            String::new(),
-            "[+]ping ok\n[+]etcd ok\nreadyz check passed\n".to_owned(),
-        ),
-        (_, "/api") => ok(
-            &json!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {}, "versions": [
+        (_, "/readyz?verbose=") => {
+            (200, String::new(), "[+]ping ok\n[+]etcd ok\nreadyz check passed\n".to_owned())
+        }
+        (_, "/api") => ok(&json!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {}, "versions": [
             {"version": "v1", "freshness": "Current", "resources": [
-                {"resource": "configmaps", "responseKind": {"kind": "ConfigMap"}, "scope": "Namespaced"}]}]}]}),
-        ),
+                {"resource": "configmaps", "responseKind": {"kind": "ConfigMap"}, "scope": "Namespaced"}]}]}]})),
         (_, "/apis") => ok(&json!({"kind": "APIGroupDiscoveryList", "items": []})),
         (_, "/api/v1/namespaces/shop") => {
             ok(&json!({"metadata": {"name": "shop"}, "status": {"phase": "Active"}}))
@@ -128,22 +114,14 @@ fn healthy(method: &str, path: &str) -> Answer {
 /// The healthy server, but for what is below one path. `/apis` is that path alone.
 fn but(fault_at: &'static str, answer: impl Fn() -> Answer + Send + Sync + 'static) -> Handler {
     let hits = move |path: &str| path == fault_at || (fault_at != "/apis" && path.starts_with(fault_at));
-    Arc::new(move |method, path| {
-        if hits(path) {
-            answer()
-        } else {
-            healthy(method, path)
-        }
-    })
+    Arc::new(move |method, path| if hits(path) { answer() } else { healthy(method, path) })
 }
 
 const MANIFESTS: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}";
 
 async fn ask(server: &Server, environment: &str) -> Report {
-    let options = AccessOptions {
-        kubeconfig: Some(server.kubeconfig.path().to_owned()),
-        ..AccessOptions::default()
-    };
+    let options =
+        AccessOptions { kubeconfig: Some(server.kubeconfig.path().to_owned()), ..AccessOptions::default() };
     let environments = Environments::parse("e.yaml", &format!("environments: {{e: {environment}}}")).unwrap();
     Preflight::new(Cluster::resolve(&options).unwrap())
         .environment(environments.get("e").unwrap())
@@ -167,9 +145,7 @@ fn told(report: &Report) -> BTreeMap<String, &'static str> {
     };
     let rules = report.checks.iter().flat_map(|check| &check.rules);
     let id = |rule: &str| rule.trim_start_matches("cluster-connectivity/").to_owned();
-    rules
-        .filter_map(|rule| Some((id(&rule.rule), name(&rule.outcome)?)))
-        .collect()
+    rules.filter_map(|rule| Some((id(&rule.rule), name(&rule.outcome)?))).collect()
 }
 
 /// Asks a server with that fault, and expects that decision and those outcomes, and no others but skipped ones.
@@ -177,17 +153,9 @@ async fn expect(handler: Handler, decision: Decision, outcomes: &[(&str, &'stati
     let server = Server::start(handler).await;
     let report = ask(&server, "{}").await;
     let told = told(&report);
-    let seen: BTreeMap<_, _> = told
-        .iter()
-        .filter(|(_, outcome)| **outcome != "skipped")
-        .map(|(r, o)| (r.as_str(), *o))
-        .collect();
-    assert_eq!(
-        seen,
-        outcomes.iter().copied().collect(),
-        "{}",
-        report.verdict.headline
-    );
+    let seen: BTreeMap<_, _> =
+        told.iter().filter(|(_, outcome)| **outcome != "skipped").map(|(r, o)| (r.as_str(), *o)).collect();
+    assert_eq!(seen, outcomes.iter().copied().collect(), "{}", report.verdict.headline);
     assert_eq!(report.verdict.decision, decision, "{}", report.verdict.headline);
     let text = serde_json::to_string(&report).unwrap();
     assert!(!text.contains("token-canary"));
@@ -197,13 +165,9 @@ async fn expect(handler: Handler, decision: Decision, outcomes: &[(&str, &'stati
 #[tokio::test]
 async fn a_healthy_server_is_go_and_is_asked_each_thing_once() {
     let (_, server) = expect(Arc::new(healthy), Decision::Go, &[]).await;
-    for question in [
-        "GET /version",
-        "GET /api",
-        "GET /apis",
-        "GET /readyz?verbose=",
-        "GET /api/v1/namespaces/shop",
-    ] {
+    for question in
+        ["GET /version", "GET /api", "GET /apis", "GET /readyz?verbose=", "GET /api/v1/namespaces/shop"]
+    {
         assert_eq!(server.asked(question), 1, "{question}");
     }
 }
@@ -212,12 +176,7 @@ async fn a_healthy_server_is_go_and_is_asked_each_thing_once() {
 async fn credentials_that_are_not_accepted_are_one_failure() {
     let handler: Handler = Arc::new(|_, _| status(401, "Unauthorized"));
     let (report, server) = expect(handler, Decision::NoGo, &[("credentials-rejected", "failed")]).await;
-    assert!(
-        report
-            .verdict
-            .headline
-            .contains("does not accept the credentials")
-    );
+    assert!(report.verdict.headline.contains("does not accept the credentials"));
     assert_eq!(server.asked("GET /api"), 0, "nothing else is asked");
 }
 
@@ -231,47 +190,23 @@ async fn what_is_not_kubernetes_is_told_as_that() {
 
 #[tokio::test]
 async fn a_server_that_is_not_ready_says_which_part() {
-    let handler = but("/readyz", || {
-        (
-            500,
-            String::new(),
-            "[+]ping ok\n[-]etcd failed: reason withheld\n".to_owned(),
-        )
-    });
+    let handler =
+        but("/readyz", || (500, String::new(), "[+]ping ok\n[-]etcd failed: reason withheld\n".to_owned()));
     let (report, _) = expect(handler, Decision::NoGo, &[("not-ready", "failed")]).await;
     assert!(report.verdict.headline.contains("etcd") && report.verdict.worth_a_retry);
 }
 
 #[tokio::test]
 async fn readiness_that_may_not_be_asked_is_unknown() {
-    expect(
-        but("/readyz", || status(403, "forbidden")),
-        Decision::Unknown,
-        &[("not-ready", "unknown")],
-    )
-    .await;
+    expect(but("/readyz", || status(403, "forbidden")), Decision::Unknown, &[("not-ready", "unknown")]).await;
 }
 
 #[tokio::test]
 async fn a_cut_body_is_unknown() {
-    let cut = || {
-        (
-            200,
-            "content-length: 500\r\n".to_owned(),
-            "{\"kind\": \"APIGroupDi".to_owned(),
-        )
-    };
-    let (report, _) = expect(
-        but("/apis", cut),
-        Decision::Unknown,
-        &OF_RELEASE.map(|rule| (rule, "unknown")),
-    )
-    .await;
-    assert!(
-        report.checks[0].message.contains("cut short"),
-        "{}",
-        report.checks[0].message
-    );
+    let cut = || (200, "content-length: 500\r\n".to_owned(), "{\"kind\": \"APIGroupDi".to_owned());
+    let (report, _) =
+        expect(but("/apis", cut), Decision::Unknown, &OF_RELEASE.map(|rule| (rule, "unknown"))).await;
+    assert!(report.checks[0].message.contains("cut short"), "{}", report.checks[0].message);
 }
 
 /// The rules that cannot be decided without discovery.
@@ -291,30 +226,18 @@ const OF_RELEASE: [&str; 10] = [
 #[tokio::test]
 async fn garbage_in_place_of_discovery_is_unknown() {
     let handler = but("/apis", || (200, String::new(), "{]".to_owned()));
-    expect(
-        handler,
-        Decision::Unknown,
-        &OF_RELEASE.map(|rule| (rule, "unknown")),
-    )
-    .await;
+    expect(handler, Decision::Unknown, &OF_RELEASE.map(|rule| (rule, "unknown"))).await;
 }
 
 #[tokio::test]
 async fn a_stale_group_is_told_where_the_release_needs_it() {
     let stale = || {
-        ok(
-            &json!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {}, "versions": [
+        ok(&json!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {}, "versions": [
             {"version": "v1", "freshness": "Stale", "resources": [
-                {"resource": "configmaps", "responseKind": {"kind": "ConfigMap"}, "scope": "Namespaced"}]}]}]}),
-        )
+                {"resource": "configmaps", "responseKind": {"kind": "ConfigMap"}, "scope": "Namespaced"}]}]}]}))
     };
-    let handler: Handler = Arc::new(move |method, path| {
-        if path == "/api" {
-            stale()
-        } else {
-            healthy(method, path)
-        }
-    });
+    let handler: Handler =
+        Arc::new(move |method, path| if path == "/api" { stale() } else { healthy(method, path) });
     expect(handler, Decision::NoGo, &[("api-group-unavailable", "failed")]).await;
 }
 
@@ -350,17 +273,12 @@ async fn a_transient_failure_is_asked_again() {
 
 #[tokio::test]
 async fn a_failure_that_lasts_is_unknown() {
-    let handler = but("/api/v1/namespaces/shop/configmaps", || {
-        status(500, "etcdserver: no leader")
-    });
+    let handler = but("/api/v1/namespaces/shop/configmaps", || status(500, "etcdserver: no leader"));
     let (report, _) = expect(handler, Decision::Go, &[]).await;
     // The live object is not known, and everything that either action takes is allowed: that is known to land.
     assert_eq!(report.checks[0].details["actions"], json!({"unknown": 1}));
     let namespace = but("/api/v1/namespaces/shop", || status(500, "etcdserver: no leader"));
-    let unknown = [
-        ("namespace-missing", "unknown"),
-        ("namespace-terminating", "unknown"),
-    ];
+    let unknown = [("namespace-missing", "unknown"), ("namespace-terminating", "unknown")];
     expect(namespace, Decision::Unknown, &unknown).await;
 }
 
@@ -369,9 +287,7 @@ async fn reviews_that_fail_are_unknown_and_no_leave() {
     let fails = || status(500, "boom");
     let handler = but("/apis/authorization.k8s.io", fails);
     expect(handler, Decision::Unknown, &[("permission-missing", "unknown")]).await;
-    let empty = but("/apis/authorization.k8s.io", || {
-        ok(&json!({"kind": "SelfSubjectAccessReview"}))
-    });
+    let empty = but("/apis/authorization.k8s.io", || ok(&json!({"kind": "SelfSubjectAccessReview"})));
     expect(empty, Decision::Unknown, &[("permission-missing", "unknown")]).await;
 }
 
@@ -400,14 +316,7 @@ async fn another_cluster_than_the_pinned_one_is_refused_before_anything_is_asked
     let server = Server::start(Arc::new(healthy)).await;
     let report = ask(&server, "{cluster_uid: uid-2}").await;
     assert_eq!(told(&report)["wrong-cluster"], "failed");
-    assert!(
-        preflight_core::report::wrong_cluster(&report)
-            .unwrap()
-            .contains("uid-1, not uid-2")
-    );
+    assert!(preflight_core::report::wrong_cluster(&report).unwrap().contains("uid-1, not uid-2"));
     assert_eq!(server.asked("GET /api"), 0);
-    assert_eq!(
-        ask(&server, "{cluster_uid: uid-1}").await.verdict.decision,
-        Decision::Go
-    );
+    assert_eq!(ask(&server, "{cluster_uid: uid-1}").await.verdict.decision, Decision::Go);
 }

@@ -29,9 +29,8 @@ impl Identity {
                 groups.push(group);
             }
         };
-        if let Some((namespace, _)) = user
-            .strip_prefix("system:serviceaccount:")
-            .and_then(|rest| rest.split_once(':'))
+        if let Some((namespace, _)) =
+            user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
         {
             add("system:serviceaccounts".to_owned());
             add(format!("system:serviceaccounts:{namespace}"));
@@ -106,10 +105,7 @@ impl Act {
     /// `verb` on a path that is not of objects.
     #[must_use]
     pub fn path(verb: &str, path: &str) -> Self {
-        Self::Path {
-            verb: verb.to_owned(),
-            path: path.to_owned(),
-        }
+        Self::Path { verb: verb.to_owned(), path: path.to_owned() }
     }
 
     /// The same on one object.
@@ -125,27 +121,10 @@ impl Act {
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
-            Self::Resource {
-                verb,
-                group,
-                resource,
-                subresource,
-                namespace,
-                name,
-            } => {
-                let sub = subresource
-                    .as_ref()
-                    .map(|sub| format!("/{sub}"))
-                    .unwrap_or_default();
-                let group = if group.is_empty() {
-                    String::new()
-                } else {
-                    format!(".{group}")
-                };
-                let name = name
-                    .as_ref()
-                    .map(|name| format!(" \"{name}\""))
-                    .unwrap_or_default();
+            Self::Resource { verb, group, resource, subresource, namespace, name } => {
+                let sub = subresource.as_ref().map(|sub| format!("/{sub}")).unwrap_or_default();
+                let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+                let name = name.as_ref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
                 let place = match namespace {
                     Some(namespace) => format!(" in namespace {namespace}"),
                     None => String::new(),
@@ -161,19 +140,8 @@ impl Act {
     pub fn command(&self, identity: Option<&Identity>) -> String {
         let mut command = "kubectl auth can-i ".to_owned();
         match self {
-            Self::Resource {
-                verb,
-                group,
-                resource,
-                subresource,
-                namespace,
-                name,
-            } => {
-                let group = if group.is_empty() {
-                    String::new()
-                } else {
-                    format!(".{group}")
-                };
+            Self::Resource { verb, group, resource, subresource, namespace, name } => {
+                let group = if group.is_empty() { String::new() } else { format!(".{group}") };
                 let name = name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
                 command.push_str(&format!("{verb} {resource}{group}{name}"));
                 if let Some(sub) = subresource {
@@ -187,11 +155,7 @@ impl Act {
         }
         if let Some(identity) = identity {
             command.push_str(&format!(" --as={}", identity.user));
-            for group in identity
-                .groups
-                .iter()
-                .filter(|group| !group.starts_with("system:"))
-            {
+            for group in identity.groups.iter().filter(|group| !group.starts_with("system:")) {
                 command.push_str(&format!(" --as-group={group}"));
             }
         }
@@ -201,14 +165,7 @@ impl Act {
     /// The review's resource and body.
     pub(crate) fn review(&self, identity: Option<&Identity>) -> (&'static str, Value) {
         let mut spec = match self {
-            Self::Resource {
-                verb,
-                group,
-                resource,
-                subresource,
-                namespace,
-                name,
-            } => {
+            Self::Resource { verb, group, resource, subresource, namespace, name } => {
                 let mut attributes = serde_json::Map::new();
                 let mut put = |key: &str, value: Option<&str>| {
                     if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -233,10 +190,7 @@ impl Act {
                 ("subjectaccessreviews", "SubjectAccessReview")
             }
         };
-        (
-            plural,
-            json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}),
-        )
+        (plural, json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}))
     }
 }
 
@@ -265,28 +219,17 @@ mod tests {
         let identity = Identity::new("system:serviceaccount:ci:deployer", ["team".to_owned()]);
         assert_eq!(
             identity.groups,
-            [
-                "team",
-                "system:serviceaccounts",
-                "system:serviceaccounts:ci",
-                "system:authenticated"
-            ]
+            ["team", "system:serviceaccounts", "system:serviceaccounts:ci", "system:authenticated"]
         );
         assert_eq!(Identity::new("jane", []).groups, ["system:authenticated"]);
     }
 
     #[test]
     fn the_command_asks_what_the_review_asks() {
-        let act = Act::on(
-            "patch",
-            &Resource::namespaced("apps", "v1", "deployments", "Deployment"),
-            Some("shop"),
-        )
-        .named(Some("web"));
-        assert_eq!(
-            act.command(None),
-            "kubectl auth can-i patch deployments.apps/web -n shop"
-        );
+        let act =
+            Act::on("patch", &Resource::namespaced("apps", "v1", "deployments", "Deployment"), Some("shop"))
+                .named(Some("web"));
+        assert_eq!(act.command(None), "kubectl auth can-i patch deployments.apps/web -n shop");
         let (plural, body) = act.review(Some(&Identity::new("jane", [])));
         assert_eq!(plural, "subjectaccessreviews");
         assert_eq!(body["spec"]["resourceAttributes"]["name"], "web");

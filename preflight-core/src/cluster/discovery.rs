@@ -61,13 +61,7 @@ impl Discovery {
             }
         }
         let serves = |v: &&Version| v.fresh && v.kinds.contains_key(kind);
-        Lookup::NotServed {
-            versions: versions
-                .iter()
-                .filter(serves)
-                .map(|v| v.version.clone())
-                .collect(),
-        }
+        Lookup::NotServed { versions: versions.iter().filter(serves).map(|v| v.version.clone()).collect() }
     }
 
     /// The kinds served, in all groups and versions whose back end answers.
@@ -134,10 +128,7 @@ impl Discovery {
                     .collect(),
                 version: version.version,
             });
-            self.groups
-                .entry(group.metadata.name.clone())
-                .or_default()
-                .extend(versions);
+            self.groups.entry(group.metadata.name.clone()).or_default().extend(versions);
         }
     }
 
@@ -285,10 +276,7 @@ mod tests {
     #[test]
     fn a_stale_group_is_unavailable_even_for_kinds_that_it_lists() {
         let discovery = discovery();
-        assert_eq!(
-            discovery.lookup("metrics.example.com", "v1", "Thing"),
-            Lookup::Unavailable
-        );
+        assert_eq!(discovery.lookup("metrics.example.com", "v1", "Thing"), Lookup::Unavailable);
         assert_eq!(discovery.unavailable(), ["metrics.example.com/v1"]);
         assert!(discovery.served().all(|served| served.resource.kind != "Thing"));
     }
@@ -296,28 +284,20 @@ mod tests {
     #[test]
     fn what_is_served_is_found_and_what_is_not_names_the_versions_that_are() {
         let discovery = discovery();
-        let Lookup::Served(pod) = discovery.lookup("", "v1", "Pod") else {
-            panic!("pods are served")
-        };
+        let Lookup::Served(pod) = discovery.lookup("", "v1", "Pod") else { panic!("pods are served") };
         assert_eq!(pod.resource, Resource::namespaced("", "v1", "pods", "Pod"));
         assert_eq!(
             discovery.lookup("policy", "v1beta1", "PodDisruptionBudget"),
-            Lookup::NotServed {
-                versions: vec!["v1".into()]
-            }
+            Lookup::NotServed { versions: vec!["v1".into()] }
         );
-        assert_eq!(
-            discovery.lookup("nowhere", "v1", "Pod"),
-            Lookup::NotServed { versions: vec![] }
-        );
+        assert_eq!(discovery.lookup("nowhere", "v1", "Pod"), Lookup::NotServed { versions: vec![] });
     }
 
     #[test]
     fn a_misspelt_kind_has_a_nearest_one_and_nonsense_has_none() {
         let discovery = discovery();
-        let nearest = discovery
-            .nearest("PodDisruptionBudgets")
-            .map(|served| served.resource.kind.to_string());
+        let nearest =
+            discovery.nearest("PodDisruptionBudgets").map(|served| served.resource.kind.to_string());
         assert_eq!(nearest.as_deref(), Some("PodDisruptionBudget"));
         assert!(discovery.nearest("Certificate").is_none());
     }

@@ -57,11 +57,7 @@ impl ClusterError {
         question: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        Self {
-            kind,
-            question: question.into(),
-            message: message.into(),
-        }
+        Self { kind, question: question.into(), message: message.into() }
     }
 
     /// What kind of error it is.

@@ -19,9 +19,7 @@ pub(crate) struct Flights<T> {
 
 impl<T> Default for Flights<T> {
     fn default() -> Self {
-        Self {
-            under_way: Arc::default(),
-        }
+        Self { under_way: Arc::default() }
     }
 }
 
@@ -40,10 +38,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
                     let (all, key) = (Arc::clone(&self.under_way), question.clone());
                     let task = tokio::spawn(async move {
                         let answer = asking.await;
-                        if answer
-                            .as_ref()
-                            .is_err_and(|error: &ClusterError| error.cause().is_none())
-                        {
+                        if answer.as_ref().is_err_and(|error: &ClusterError| error.cause().is_none()) {
                             all.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
                         }
                         answer

@@ -37,10 +37,7 @@ pub struct Cluster {
 enum Source {
     Access(Arc<Access>),
     Snapshot(Snapshot),
-    #[cfg_attr(
-        not(feature = "kube"),
-        expect(dead_code, reason = "made by From<kube::Client> only")
-    )]
+    #[cfg_attr(not(feature = "kube"), expect(dead_code, reason = "made by From<kube::Client> only"))]
     Client(kube::Client),
 }
 
@@ -50,17 +47,13 @@ impl Cluster {
     /// # Errors
     /// No kubeconfig, an unknown context, or one that cannot be used; the message says what to do.
     pub fn resolve(options: &AccessOptions) -> Result<Self, AccessError> {
-        Ok(Self {
-            source: Source::Access(Arc::new(Access::resolve(options)?)),
-        })
+        Ok(Self { source: Source::Access(Arc::new(Access::resolve(options)?)) })
     }
 
     /// A record that stands in for the cluster.
     #[must_use]
     pub const fn from_snapshot(snapshot: Snapshot) -> Self {
-        Self {
-            source: Source::Snapshot(snapshot),
-        }
+        Self { source: Source::Snapshot(snapshot) }
     }
 
     /// `cluster` or `snapshot`.
@@ -102,7 +95,8 @@ impl Cluster {
     pub fn namespace(&self) -> Option<&str> {
         match &self.source {
             Source::Access(access) => access.namespace(),
-            _ => None,
+            Source::Snapshot(snapshot) => snapshot.namespace(),
+            Source::Client(_) => None,
         }
     }
 }
@@ -116,8 +110,6 @@ impl From<Snapshot> for Cluster {
 #[cfg(feature = "kube")]
 impl From<kube::Client> for Cluster {
     fn from(client: kube::Client) -> Self {
-        Self {
-            source: Source::Client(client),
-        }
+        Self { source: Source::Client(client) }
     }
 }

@@ -119,11 +119,7 @@ where
     K::Scope: ScopeOf,
 {
     fn resource() -> Resource {
-        let make = if K::Scope::NAMESPACED {
-            Resource::namespaced
-        } else {
-            Resource::cluster_wide
-        };
+        let make = if K::Scope::NAMESPACED { Resource::namespaced } else { Resource::cluster_wide };
         make(K::GROUP, K::VERSION, K::URL_PATH_SEGMENT, K::KIND)
     }
 }
@@ -151,9 +147,7 @@ pub struct Listed<V> {
 
 impl<V> Listed<V> {
     pub(crate) const fn new() -> Self {
-        Self {
-            items: BTreeMap::new(),
-        }
+        Self { items: BTreeMap::new() }
     }
 
     pub(crate) fn put(&mut self, namespace: &str, name: &str, item: V) {
@@ -180,9 +174,7 @@ impl<V> Listed<V> {
 
     /// Every object, with its namespace (empty if it has none) and name, in that order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &V)> {
-        self.items
-            .iter()
-            .map(|((namespace, name), item)| (namespace.as_str(), name.as_str(), item))
+        self.items.iter().map(|((namespace, name), item)| (namespace.as_str(), name.as_str(), item))
     }
 
     /// How many there are.
@@ -221,11 +213,7 @@ pub(crate) trait Sink: Send {
 impl<V: View> Sink for Listed<V> {
     fn take(&mut self, item: &RawValue) -> Result<(), serde_json::Error> {
         let named: Named = serde_json::from_str(item.get())?;
-        self.put(
-            &named.metadata.namespace,
-            &named.metadata.name,
-            serde_json::from_str(item.get())?,
-        );
+        self.put(&named.metadata.namespace, &named.metadata.name, serde_json::from_str(item.get())?);
         Ok(())
     }
 
@@ -266,10 +254,7 @@ pub struct Read {
 
 impl std::fmt::Debug for Read {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Read")
-            .field("of", &self.of)
-            .field("verb", &self.verb)
-            .finish_non_exhaustive()
+        f.debug_struct("Read").field("of", &self.of).field("verb", &self.verb).finish_non_exhaustive()
     }
 }
 
@@ -287,41 +272,25 @@ impl Read {
     /// Gets objects of a kind by name.
     #[must_use]
     pub const fn get(resource: Resource) -> Self {
-        Self {
-            of: ReadOf::Resource(resource),
-            verb: "get",
-            view: None,
-        }
+        Self { of: ReadOf::Resource(resource), verb: "get", view: None }
     }
 
     /// Gets objects by name whose kinds are known only at run time.
     #[must_use]
     pub const fn dynamic(why: &'static str) -> Self {
-        Self {
-            of: ReadOf::Dynamic { why },
-            verb: "get",
-            view: None,
-        }
+        Self { of: ReadOf::Dynamic { why }, verb: "get", view: None }
     }
 
     /// Gets a path that is not of objects.
     #[must_use]
     pub const fn path(path: &'static str) -> Self {
-        Self {
-            of: ReadOf::Path(path),
-            verb: "get",
-            view: None,
-        }
+        Self { of: ReadOf::Path(path), verb: "get", view: None }
     }
 
     /// Asks who one is, and what one or another may do.
     #[must_use]
     pub const fn access_reviews() -> Self {
-        Self {
-            of: ReadOf::AccessReviews,
-            verb: "create",
-            view: None,
-        }
+        Self { of: ReadOf::AccessReviews, verb: "create", view: None }
     }
 
     /// What it is of.

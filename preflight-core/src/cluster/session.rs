@@ -114,26 +114,13 @@ impl Session {
         let dial = match cluster.source.clone() {
             Source::Access(access) => async move {
                 let connection = access.connect(deadline).await?;
-                Ok(Line {
-                    client: connection.client,
-                    credentials: connection.credentials,
-                })
+                Ok(Line { client: connection.client, credentials: connection.credentials })
             }
             .boxed(),
-            Source::Snapshot(snapshot) => async move {
-                Ok(Line {
-                    client: snapshot.client(),
-                    credentials: Vec::new(),
-                })
+            Source::Snapshot(snapshot) => {
+                async move { Ok(Line { client: snapshot.client(), credentials: Vec::new() }) }.boxed()
             }
-            .boxed(),
-            Source::Client(client) => async move {
-                Ok(Line {
-                    client,
-                    credentials: Vec::new(),
-                })
-            }
-            .boxed(),
+            Source::Client(client) => async move { Ok(Line { client, credentials: Vec::new() }) }.boxed(),
         };
         Arc::new(Self {
             wire: Wire::new(dial, server, deadline, recorder),
@@ -185,10 +172,7 @@ impl Session {
         let reply = self.wire.ask(&asked).await?;
         let reply = self.judge(&asked, reply).await?;
         let namespace: Value = decode(&asked, &reply)?;
-        let uid = namespace
-            .pointer("/metadata/uid")
-            .and_then(Value::as_str)
-            .unwrap_or("none");
+        let uid = namespace.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or("none");
         if uid == pinned {
             return Ok(());
         }
@@ -196,11 +180,7 @@ impl Session {
             "{} is another cluster than the one that the environment means: its UID is {uid}, not {pinned}",
             self.server()
         );
-        Err(ClusterError::new(
-            ClusterErrorKind::WrongCluster,
-            "get kube-system",
-            message,
-        ))
+        Err(ClusterError::new(ClusterErrorKind::WrongCluster, "get kube-system", message))
     }
 
     pub(crate) fn server(&self) -> &str {
@@ -225,9 +205,7 @@ impl Session {
         let question = format!("{} {}", asked.method.to_lowercase(), asked.path);
         let status: Option<StatusObject> = serde_json::from_slice(&reply.body).ok();
         let is_status = status.as_ref().is_some_and(|status| status.kind == "Status");
-        let message = status
-            .map(|status| status.message)
-            .filter(|message| !message.is_empty());
+        let message = status.map(|status| status.message).filter(|message| !message.is_empty());
         let message = message.unwrap_or_else(|| format!("HTTP {}", reply.code));
         let kind = match reply.code {
             401 => {
@@ -235,11 +213,7 @@ impl Session {
                 let credentials = self.credentials().await.unwrap_or_default();
                 let expired = credentials.iter().any(|credential| credential.expires < now);
                 let message = format!("{} does not accept the credentials: {message}", self.server());
-                return Err(ClusterError::new(
-                    ClusterErrorKind::Unauthorized { expired },
-                    question,
-                    message,
-                ));
+                return Err(ClusterError::new(ClusterErrorKind::Unauthorized { expired }, question, message));
             }
             403 if message.contains("admission control is denying all") => {
                 ClusterErrorKind::AdmissionDeniesAll
@@ -255,11 +229,7 @@ impl Session {
                     self.server(),
                     reply.code
                 );
-                return Err(ClusterError::new(
-                    ClusterErrorKind::NotKubernetes,
-                    question,
-                    message,
-                ));
+                return Err(ClusterError::new(ClusterErrorKind::NotKubernetes, question, message));
             }
             code => ClusterErrorKind::Status(code),
         };
@@ -296,8 +266,7 @@ impl Session {
         let ask = move || async move { session.read_list(&V::resource(), &asked_path).await }.boxed();
         let views = self.lists.join(path.clone(), ask).await?;
         let view = views.get(&TypeId::of::<V>()).cloned();
-        view.and_then(|view| view.downcast().ok())
-            .ok_or_else(|| undeclared::<V>(&path))
+        view.and_then(|view| view.downcast().ok()).ok_or_else(|| undeclared::<V>(&path))
     }
 
     /// Reads a whole list, page by page, into every view that any plugin declared of it. A list that changes
@@ -308,10 +277,8 @@ impl Session {
             let declared = self.reads.iter().filter(|read| {
                 matches!(read.of(), ReadOf::Resource(of) if of.group == resource.group && of.plural == resource.plural)
             });
-            let mut sinks: HashMap<_, _> = declared
-                .filter_map(Read::view)
-                .map(|(id, new)| (id, new()))
-                .collect();
+            let mut sinks: HashMap<_, _> =
+                declared.filter_map(Read::view).map(|(id, new)| (id, new())).collect();
             let mut cont = String::new();
             loop {
                 let mut asked = get(path, JSON);
@@ -336,9 +303,7 @@ impl Session {
                 }
                 cont = page.metadata.cont.unwrap_or_default();
                 if cont.is_empty() {
-                    return Ok(Arc::new(
-                        sinks.into_iter().map(|(id, sink)| (id, sink.finish())).collect(),
-                    ));
+                    return Ok(Arc::new(sinks.into_iter().map(|(id, sink)| (id, sink.finish())).collect()));
                 }
             }
         }
@@ -376,10 +341,7 @@ impl Session {
         }
         let groups: LegacyGroups = decode(&asked, &reply)?;
         let versions = groups.groups.into_iter().flat_map(|group| {
-            group
-                .versions
-                .into_iter()
-                .map(move |version| (group.name.clone(), version.version))
+            group.versions.into_iter().map(move |version| (group.name.clone(), version.version))
         });
         Ok(Root::Legacy(versions.collect()))
     }
@@ -390,11 +352,8 @@ impl Session {
         discovery: &mut Discovery,
     ) -> Result<(), ClusterError> {
         let asking = versions.iter().map(|(group, version)| async move {
-            let path = if group.is_empty() {
-                format!("/api/{version}")
-            } else {
-                format!("/apis/{group}/{version}")
-            };
+            let path =
+                if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
             let asked = get(&path, JSON);
             let reply = self.ask(&asked).await?;
             decode::<LegacyResources>(&asked, &reply)
@@ -462,11 +421,7 @@ fn unanswered(error: ClusterError) -> ClusterError {
         return error;
     }
     let message = format!("Cannot connect: {error}");
-    let failure = ConnectFailure {
-        kind: FailureKind::Timeout,
-        message: message.clone(),
-        transient: true,
-    };
+    let failure = ConnectFailure { kind: FailureKind::Timeout, message: message.clone(), transient: true };
     ClusterError::new(ClusterErrorKind::Connect(failure), "", message)
 }
 
@@ -505,11 +460,7 @@ pub struct Reader {
 
 impl Reader {
     pub(crate) const fn new(session: Arc<Session>, reads: Arc<[Read]>, plugin: &'static str) -> Self {
-        Self {
-            session,
-            reads,
-            plugin,
-        }
+        Self { session, reads, plugin }
     }
 
     /// URL of the API server, or words for it.
@@ -530,13 +481,7 @@ impl Reader {
     /// The credentials cannot be had.
     pub async fn credentials(&self) -> Result<Vec<Credential>, ClusterError> {
         let credentials = self.session.credentials().await?;
-        Ok(credentials
-            .iter()
-            .map(|c| Credential {
-                what: c.what.to_string(),
-                expires: c.expires,
-            })
-            .collect())
+        Ok(credentials.iter().map(|c| Credential { what: c.what.to_string(), expires: c.expires }).collect())
     }
 
     /// Makes contact, if it has not been made yet, and tells the server's version.
@@ -572,10 +517,7 @@ impl Reader {
                 let readiness = parse_readiness(&text);
                 let told = !readiness.passed.is_empty() || !readiness.failed.is_empty();
                 match reply.code {
-                    200 => Ok(Readiness {
-                        ready: true,
-                        ..readiness
-                    }),
+                    200 => Ok(Readiness { ready: true, ..readiness }),
                     500..=599 if told => Ok(readiness),
                     _ => Err(session.judge(&asked, reply).await.err().unwrap_or_else(|| {
                         ClusterError::new(ClusterErrorKind::Decode, "get /readyz", "no readiness is told")
@@ -647,9 +589,7 @@ impl Reader {
         let path = format!("{}/{name}", resource.path(namespace));
         self.declared(&path, |read| read.allows_get(resource))?;
         let secret = resource.group.is_empty() && resource.plural == "secrets";
-        self.session
-            .object(path, if secret { METADATA_ONLY } else { JSON })
-            .await
+        self.session.object(path, if secret { METADATA_ONLY } else { JSON }).await
     }
 
     /// One object by name through a view, or `None` if there is none.
@@ -721,9 +661,5 @@ fn parse_readiness(text: &str) -> Readiness {
             failed.push(name(rest));
         }
     }
-    Readiness {
-        ready: false,
-        passed,
-        failed,
-    }
+    Readiness { ready: false, passed, failed }
 }

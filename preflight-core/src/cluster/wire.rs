@@ -62,13 +62,7 @@ impl Wire {
         deadline: Instant,
         recorder: Option<Recorder>,
     ) -> Self {
-        Self {
-            dialed: dial.shared(),
-            server,
-            permits: Semaphore::new(CONCURRENCY),
-            deadline,
-            recorder,
-        }
+        Self { dialed: dial.shared(), server, permits: Semaphore::new(CONCURRENCY), deadline, recorder }
     }
 
     /// URL of the API server, or words for it.
@@ -78,10 +72,7 @@ impl Wire {
 
     /// The client, as soon as the credentials are had. No request is made.
     pub(crate) async fn line(&self) -> Result<Line, ClusterError> {
-        self.dialed
-            .clone()
-            .await
-            .map_err(|failure| connect_error(failure, ""))
+        self.dialed.clone().await.map_err(|failure| connect_error(failure, ""))
     }
 
     /// Asks, again if the failure is transient and the deadline allows.
@@ -103,9 +94,7 @@ impl Wire {
             if matches!(&result, Err(error) if timed_out(error)) {
                 timeouts += 1;
             }
-            let wait = waits
-                .next()
-                .map(|wait| retry_after.map_or(wait, |after| after.min(RETRY_AFTER_CAP)));
+            let wait = waits.next().map(|wait| retry_after.map_or(wait, |after| after.min(RETRY_AFTER_CAP)));
             match wait {
                 Some(wait)
                     if transient
@@ -143,10 +132,7 @@ impl Wire {
         let until = self.deadline.min(Instant::now() + ATTEMPT);
         let Ok(answer) = timeout_at(until, self.once(asked, question)).await else {
             let message = format!("no answer from {} in time", self.server);
-            return (
-                Err(ClusterError::new(ClusterErrorKind::Timeout, question, message)),
-                None,
-            );
+            return (Err(ClusterError::new(ClusterErrorKind::Timeout, question, message)), None);
         };
         match answer {
             Ok((reply, retry_after)) => (Ok(reply), retry_after),
@@ -155,26 +141,14 @@ impl Wire {
     }
 
     async fn once(&self, asked: &Asked, question: &str) -> Result<(Reply, Option<Duration>), ClusterError> {
-        let line = self
-            .dialed
-            .clone()
-            .await
-            .map_err(|failure| connect_error(failure, question))?;
+        let line = self.dialed.clone().await.map_err(|failure| connect_error(failure, question))?;
         let cancelled = |_| ClusterError::new(ClusterErrorKind::Cancelled, question, "the run was cut short");
         let _permit = self.permits.acquire().await.map_err(cancelled)?;
         let started = Instant::now();
         let request = request(asked).map_err(|error| {
-            ClusterError::new(
-                ClusterErrorKind::Decode,
-                question,
-                format!("cannot be asked: {error}"),
-            )
+            ClusterError::new(ClusterErrorKind::Decode, question, format!("cannot be asked: {error}"))
         })?;
-        let response = line
-            .client
-            .send(request)
-            .await
-            .map_err(|error| self.explain(error, question))?;
+        let response = line.client.send(request).await.map_err(|error| self.explain(error, question))?;
         let (head, body) = response.into_parts();
         let code = head.status.as_u16();
         let date = header(&head, "date").map(str::to_owned);
@@ -226,14 +200,12 @@ fn request(asked: &Asked) -> Result<http::Request<Body>, http::Error> {
         uri.push('=');
         percent_encode(value, &mut uri);
     }
-    let builder = http::Request::builder()
-        .method(asked.method.as_str())
-        .uri(uri)
-        .header("accept", &asked.accept);
+    let builder =
+        http::Request::builder().method(asked.method.as_str()).uri(uri).header("accept", &asked.accept);
     match &asked.body {
-        Some(body) => builder
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_string().into_bytes())),
+        Some(body) => {
+            builder.header("content-type", "application/json").body(Body::from(body.to_string().into_bytes()))
+        }
         None => builder.body(Body::empty()),
     }
 }

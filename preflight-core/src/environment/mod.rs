@@ -70,11 +70,7 @@ impl Environments {
                 .at(source.place(key.span, true)));
             }
         }
-        let entries = root
-            .get("environments")
-            .map(Node::entries)
-            .unwrap_or_default()
-            .to_vec();
+        let entries = root.get("environments").map(Node::entries).unwrap_or_default().to_vec();
         if entries.is_empty() {
             return Err(ConfigError::new(format!("{name} has no environments"))
                 .help("it has one key, `environments`, with an entry for each environment"));
@@ -120,11 +116,7 @@ impl Environment {
         match &node.value {
             Value::Map(entries) => {
                 for (key, node) in entries {
-                    let into = if ENTRY_KEYS.contains(&key.name.as_str()) {
-                        &mut own
-                    } else {
-                        &mut sections
-                    };
+                    let into = if ENTRY_KEYS.contains(&key.name.as_str()) { &mut own } else { &mut sections };
                     into.push((key.clone(), node.clone()));
                 }
             }
@@ -137,26 +129,19 @@ impl Environment {
                 .at(source.place(key.span, true)));
             }
         }
-        let own = Node {
-            value: Value::Map(own),
-            span: node.span,
-        };
+        let own = Node { value: Value::Map(own), span: node.span };
         let entry = Entry::deserialize(&own).map_err(|error| located(source, &own, error))?;
         let mut on_unknown = BTreeMap::new();
         for (rule, what) in &entry.on_unknown {
             let path = FieldPath::root().key("on_unknown").key(rule.clone());
             let place = source.place(own.locate(&path).0, true);
             let Some((plugin, id)) = rule.split_once('/') else {
-                return Err(
-                    ConfigError::new(format!("`on_unknown`: `{rule}` is not the id of a rule"))
-                        .at(place)
-                        .help("ids are written `check/rule`; `preflight list --rules` shows them all"),
-                );
+                return Err(ConfigError::new(format!("`on_unknown`: `{rule}` is not the id of a rule"))
+                    .at(place)
+                    .help("ids are written `check/rule`; `preflight list --rules` shows them all"));
             };
-            on_unknown.insert(
-                format!("{}/{}", plugin.replace('_', "-"), id.replace('_', "-")),
-                (*what, place),
-            );
+            on_unknown
+                .insert(format!("{}/{}", plugin.replace('_', "-"), id.replace('_', "-")), (*what, place));
         }
         Ok(Self {
             name: Some(name.to_owned()),
@@ -215,40 +200,25 @@ impl Environment {
     /// Checks without which a verdict is not a whole one.
     #[must_use]
     pub fn required_checks(&self) -> Vec<String> {
-        self.entry
-            .governance
-            .required_checks
-            .iter()
-            .map(|name| name.replace('_', "-"))
-            .collect()
+        self.entry.governance.required_checks.iter().map(|name| name.replace('_', "-")).collect()
     }
 
     /// Whether not knowing that rule is accepted.
     #[must_use]
     pub fn accepts_unknown(&self, rule: &str) -> bool {
-        self.on_unknown
-            .get(rule)
-            .is_some_and(|(what, _)| *what == OnUnknown::Warn)
+        self.on_unknown.get(rule).is_some_and(|(what, _)| *what == OnUnknown::Warn)
     }
 
     pub(crate) fn rules_accepted_unknown(&self) -> impl Iterator<Item = (&str, &Place)> {
-        self.on_unknown
-            .iter()
-            .map(|(rule, (_, place))| (rule.as_str(), place))
+        self.on_unknown.iter().map(|(rule, (_, place))| (rule.as_str(), place))
     }
 
     /// Digest of what it says: `sha256:…`.
     pub(crate) fn digest(&self) -> String {
-        let sections: serde_json::Map<_, _> = self
-            .sections
-            .iter()
-            .map(|(key, node)| (key.name.clone(), node.json()))
-            .collect();
+        let sections: serde_json::Map<_, _> =
+            self.sections.iter().map(|(key, node)| (key.name.clone(), node.json())).collect();
         let text = json!([self.name, self.entry, sections]).to_string();
-        Sha256::digest(text.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Reads the plugins' sections. A section or key that nobody claims is refused.
@@ -265,11 +235,8 @@ impl Environment {
         }
         for (key, _) in &self.sections {
             if !specs.iter().any(|spec| spec.section() == key.name) {
-                let known: Vec<_> = ENTRY_KEYS
-                    .iter()
-                    .copied()
-                    .chain(specs.iter().map(SettingsSpec::section))
-                    .collect();
+                let known: Vec<_> =
+                    ENTRY_KEYS.iter().copied().chain(specs.iter().map(SettingsSpec::section)).collect();
                 let Some(source) = &self.source else { continue };
                 return Err(unknown_key(source, key, &known));
             }
@@ -279,13 +246,8 @@ impl Environment {
 
     /// Sections that are known, but whose plugins do not take part in the run.
     pub(crate) fn unread_sections(&self, claimed: &[&str]) -> Vec<SetAside> {
-        let unread = self
-            .sections
-            .iter()
-            .filter(|(key, _)| !claimed.contains(&key.name.as_str()));
-        unread
-            .map(|(key, _)| SetAside::new(key.name.clone(), "no check of this run reads it"))
-            .collect()
+        let unread = self.sections.iter().filter(|(key, _)| !claimed.contains(&key.name.as_str()));
+        unread.map(|(key, _)| SetAside::new(key.name.clone(), "no check of this run reads it")).collect()
     }
 
     /// The JSON Schema of `environments.yaml`, with the sections of these settings.
@@ -296,9 +258,7 @@ impl Environment {
         let mut definitions = definitions.unwrap_or_else(|| json!({}));
         for spec in specs {
             let mut section = spec.schema();
-            if let Some(inner) = section
-                .as_object_mut()
-                .and_then(|section| section.remove("$defs"))
+            if let Some(inner) = section.as_object_mut().and_then(|section| section.remove("$defs"))
                 && let (Some(all), Json::Object(inner)) = (definitions.as_object_mut(), inner)
             {
                 all.extend(inner);
@@ -353,11 +313,7 @@ fn located(source: &Source, node: &Node, error: Located) -> ConfigError {
     let path = error.path();
     let span = error.span.unwrap_or_else(|| node.locate(&path).0);
     let path = path.to_string();
-    let message = if path.is_empty() {
-        error.message
-    } else {
-        format!("{path}: {}", error.message)
-    };
+    let message = if path.is_empty() { error.message } else { format!("{path}: {}", error.message) };
     let told = ConfigError::new(message).at(source.place(span, true));
     match error.help {
         Some(help) => told.help(help),
@@ -412,64 +368,34 @@ mod tests {
         .unwrap();
         assert_eq!(environment.cluster_context(), Some("c"));
         assert_eq!(environment.apply().method, Method::Server);
-        assert_eq!(
-            environment.deployer().unwrap().groups,
-            ["team", "system:authenticated"]
-        );
+        assert_eq!(environment.deployer().unwrap().groups, ["team", "system:authenticated"]);
         assert!(environment.accepts_unknown("cluster-connectivity/not-ready"));
         assert!(!environment.accepts_unknown("cluster-connectivity/unreachable"));
         assert_eq!(environment.required_checks(), ["image-security"]);
-        let settings = environment
-            .read_settings(&[SettingsSpec::of::<Thresholds>()])
-            .unwrap();
-        let thresholds = settings
-            .values()
-            .next()
-            .unwrap()
-            .clone()
-            .downcast::<Thresholds>()
-            .unwrap();
+        let settings = environment.read_settings(&[SettingsSpec::of::<Thresholds>()]).unwrap();
+        let thresholds = settings.values().next().unwrap().clone().downcast::<Thresholds>().unwrap();
         assert_eq!(thresholds.cpu_percent, Some(70));
     }
 
     #[test]
     fn apply_may_be_a_method_or_a_mapping() {
-        assert_eq!(
-            read("{apply: {method: helm, force: true}}")
-                .unwrap()
-                .apply()
-                .method,
-            Method::Helm
-        );
+        assert_eq!(read("{apply: {method: helm, force: true}}").unwrap().apply().method, Method::Helm);
         assert_eq!(read("{}").unwrap().apply().method, Method::Client);
         let (message, line, help) = told(&read("{apply: servre}").unwrap_err());
-        assert!(
-            message.contains("`servre` is none of") && help.contains("`server`"),
-            "{message} {help}"
-        );
+        assert!(message.contains("`servre` is none of") && help.contains("`server`"), "{message} {help}");
         assert_eq!(line, Some(2));
     }
 
     #[test]
     fn unknown_keys_are_refused_with_a_suggestion() {
         let environment = read("{resource_treshold: {}}").unwrap();
-        let error = environment
-            .read_settings(&[SettingsSpec::of::<Thresholds>()])
-            .err()
-            .unwrap();
+        let error = environment.read_settings(&[SettingsSpec::of::<Thresholds>()]).err().unwrap();
         assert_eq!(
             told(&error),
-            (
-                "unknown key `resource_treshold`".into(),
-                Some(2),
-                "did you mean `resource_thresholds`?".into()
-            )
+            ("unknown key `resource_treshold`".into(), Some(2), "did you mean `resource_thresholds`?".into())
         );
         let environment = read("{resource_thresholds: {cpu_precent: 1}}").unwrap();
-        let error = environment
-            .read_settings(&[SettingsSpec::of::<Thresholds>()])
-            .err()
-            .unwrap();
+        let error = environment.read_settings(&[SettingsSpec::of::<Thresholds>()]).err().unwrap();
         assert_eq!(told(&error).2, "did you mean `cpu_percent`?");
         let error = Environments::parse("e.yaml", "enviroments: {}\n").unwrap_err();
         assert_eq!(told(&error).2, "did you mean `environments`?");
@@ -495,11 +421,7 @@ mod tests {
             .unwrap()
             .get("stagin")
             .unwrap_err();
-        assert!(
-            told(&error)
-                .2
-                .contains("did you mean `staging`? There are: dev, staging")
-        );
+        assert!(told(&error).2.contains("did you mean `staging`? There are: dev, staging"));
     }
 
     #[test]

@@ -98,10 +98,7 @@ impl<'de> Deserialize<'de> for ApplyEntry {
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ApplyEntry, E> {
                 let method = Method::deserialize(serde::de::value::StrDeserializer::new(text))?;
-                Ok(ApplyEntry(Apply {
-                    method,
-                    ..Apply::default()
-                }))
+                Ok(ApplyEntry(Apply { method, ..Apply::default() }))
             }
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<ApplyEntry, A::Error> {
@@ -118,10 +115,7 @@ impl JsonSchema for ApplyEntry {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let (method, apply) = (
-            generator.subschema_for::<Method>(),
-            generator.subschema_for::<Apply>(),
-        );
+        let (method, apply) = (generator.subschema_for::<Method>(), generator.subschema_for::<Apply>());
         schemars::json_schema!({"anyOf": [method, apply]})
     }
 }
@@ -164,10 +158,7 @@ impl<'de> Deserialize<'de> for DeployerEntry {
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<DeployerEntry, A::Error> {
                 let full = Full::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Ok(DeployerEntry::Full {
-                    user: full.user,
-                    groups: full.groups,
-                })
+                Ok(DeployerEntry::Full { user: full.user, groups: full.groups })
             }
         }
         deserializer.deserialize_any(Visitor)

@@ -89,9 +89,7 @@ fn read_folder(folder: &Path) -> Result<Vec<Arc<Object>>, ManifestError> {
         }
     }
     if files.is_empty() {
-        let error = ManifestError::new(format!(
-            "there are no manifests (*.yaml, *.yml, *.json) in {shown}"
-        ));
+        let error = ManifestError::new(format!("there are no manifests (*.yaml, *.yml, *.json) in {shown}"));
         folders.sort();
         return Err(match folders.first() {
             Some(inner) => error.help(format!(
@@ -114,10 +112,8 @@ fn read_folder(folder: &Path) -> Result<Vec<Arc<Object>>, ManifestError> {
 
 fn read_file(path: &Path) -> Result<Vec<Arc<Object>>, ManifestError> {
     let shown = path.display().to_string();
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or_else(|| Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     match path.file_name().and_then(|name| name.to_str()) {
         Some(name) if KUSTOMIZATIONS.contains(&name) => return Err(kustomization(folder)),
         Some("Chart.yaml") => return Err(chart(folder)),
@@ -125,11 +121,7 @@ fn read_file(path: &Path) -> Result<Vec<Arc<Object>>, ManifestError> {
     }
     let file = std::fs::File::open(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
-        let why = if missing {
-            "there is no such file or folder".to_owned()
-        } else {
-            error.to_string()
-        };
+        let why = if missing { "there is no such file or folder".to_owned() } else { error.to_string() };
         ManifestError::new(format!("cannot read {shown}: {why}"))
     })?;
     read_stream(&shown, file)
@@ -170,15 +162,9 @@ fn objects_of(source: &Arc<Source>) -> Result<Vec<Arc<Object>>, ManifestError> {
 
 /// Adds an object, or the items of a list.
 fn add(root: Node, source: &Arc<Source>, objects: &mut Vec<Arc<Object>>) -> Result<(), ManifestError> {
-    let is_list = root
-        .text("kind")
-        .is_some_and(|kind| kind == "List" || kind.ends_with("List"))
-        && root
-            .get("items")
-            .is_some_and(|items| matches!(items.value, Value::Seq(_) | Value::Null))
-        && root
-            .get("metadata")
-            .is_none_or(|metadata| metadata.get("name").is_none());
+    let is_list = root.text("kind").is_some_and(|kind| kind == "List" || kind.ends_with("List"))
+        && root.get("items").is_some_and(|items| matches!(items.value, Value::Seq(_) | Value::Null))
+        && root.get("metadata").is_none_or(|metadata| metadata.get("name").is_none());
     if !is_list {
         objects.push(Arc::new(Object::new(root, source)?));
         return Ok(());
@@ -198,18 +184,14 @@ fn add(root: Node, source: &Arc<Source>, objects: &mut Vec<Arc<Object>>) -> Resu
 
 fn kustomization(folder: &Path) -> ManifestError {
     let folder = folder.display();
-    ManifestError::new(format!(
-        "{folder} is a kustomization, which has to be rendered first"
-    ))
-    .help(format!("kubectl kustomize {folder} | preflight -f -"))
+    ManifestError::new(format!("{folder} is a kustomization, which has to be rendered first"))
+        .help(format!("kubectl kustomize {folder} | preflight -f -"))
 }
 
 fn chart(folder: &Path) -> ManifestError {
     let folder = folder.display();
-    ManifestError::new(format!(
-        "{folder} is a Helm chart, which has to be rendered first"
-    ))
-    .help(format!("helm template RELEASE {folder} | preflight -f -"))
+    ManifestError::new(format!("{folder} is a Helm chart, which has to be rendered first"))
+        .help(format!("helm template RELEASE {folder} | preflight -f -"))
 }
 
 /// Objects that stand twice: the index of the later one, and of the first.
@@ -235,9 +217,7 @@ impl Manifests {
     /// Objects that are written twice: each later one, and the first.
     pub fn duplicates(&self) -> impl Iterator<Item = (&Object, &Object)> {
         let pairs = duplicates(&self.objects);
-        pairs
-            .into_iter()
-            .map(|(later, first)| (&*self.objects[later], &*self.objects[first]))
+        pairs.into_iter().map(|(later, first)| (&*self.objects[later], &*self.objects[first]))
     }
 }
 
@@ -260,28 +240,16 @@ mod tests {
     }
 
     fn help(folder: &Path) -> String {
-        Manifests::from_path(folder)
-            .unwrap_err()
-            .advice()
-            .unwrap_or_default()
-            .to_owned()
+        Manifests::from_path(folder).unwrap_err().advice().unwrap_or_default().to_owned()
     }
 
     #[test]
     fn a_folder_is_read_in_the_order_of_names_and_not_what_is_inside_its_folders() {
         let second = CONFIG_MAP.replace("name: a", "name: b");
-        let folder = folder(&[
-            ("b.yml", &second),
-            ("a.yaml", CONFIG_MAP),
-            ("c.txt", "x"),
-            ("d/e.yaml", CONFIG_MAP),
-        ]);
+        let folder =
+            folder(&[("b.yml", &second), ("a.yaml", CONFIG_MAP), ("c.txt", "x"), ("d/e.yaml", CONFIG_MAP)]);
         let manifests = Manifests::from_path(folder.path()).unwrap();
-        let names: Vec<_> = manifests
-            .objects()
-            .iter()
-            .filter_map(|object| object.name())
-            .collect();
+        let names: Vec<_> = manifests.objects().iter().filter_map(|object| object.name()).collect();
         assert_eq!(names, ["a", "b"]);
     }
 
@@ -293,29 +261,15 @@ mod tests {
         let chart = folder(&[("Chart.yaml", "name: x"), ("templates/a.yaml", "{{ x }}")]);
         assert!(help(chart.path()).starts_with("helm template "));
         let template = Manifests::parse("a.yaml", "metadata:\n  name: {{ .Release.Name }}-x\n").unwrap_err();
-        assert!(
-            template.advice().unwrap().contains("helm template"),
-            "{template:?}"
-        );
+        assert!(template.advice().unwrap().contains("helm template"), "{template:?}");
     }
 
     #[test]
     fn empty_input_is_an_error_with_a_remedy() {
         assert!(help(folder(&[]).path()).contains("standard input"));
         assert!(help(folder(&[("x/a.yaml", CONFIG_MAP)]).path()).contains("/x"));
-        assert!(
-            Manifests::from_reader("<stdin>", &b""[..])
-                .unwrap_err()
-                .advice()
-                .unwrap()
-                .contains("pipe")
-        );
-        assert!(
-            Manifests::from_path("/does/not/exist")
-                .unwrap_err()
-                .to_string()
-                .contains("no such file")
-        );
+        assert!(Manifests::from_reader("<stdin>", &b""[..]).unwrap_err().advice().unwrap().contains("pipe"));
+        assert!(Manifests::from_path("/does/not/exist").unwrap_err().to_string().contains("no such file"));
     }
 
     #[test]
@@ -324,10 +278,7 @@ mod tests {
         let manifests = Manifests::parse("a.yaml", text).unwrap();
         assert_eq!(manifests.objects()[0].place_of_name().line, 7);
         let crd = "apiVersion: x/v1\nkind: AllowList\nmetadata: {name: a}\nspec: {}\n";
-        assert_eq!(
-            Manifests::parse("a.yaml", crd).unwrap().objects()[0].kind(),
-            "AllowList"
-        );
+        assert_eq!(Manifests::parse("a.yaml", crd).unwrap().objects()[0].kind(), "AllowList");
     }
 
     #[test]
@@ -337,9 +288,6 @@ mod tests {
             digest(CONFIG_MAP),
             digest("# c\nkind: ConfigMap\napiVersion: v1\nmetadata:\n  name: a\n")
         );
-        assert_ne!(
-            digest(CONFIG_MAP),
-            digest(&CONFIG_MAP.replace("name: a", "name: b"))
-        );
+        assert_ne!(digest(CONFIG_MAP), digest(&CONFIG_MAP.replace("name: a", "name: b")));
     }
 }

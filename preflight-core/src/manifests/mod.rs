@@ -28,11 +28,7 @@ pub struct ManifestError {
 
 impl ManifestError {
     fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            place: None,
-            help: None,
-        }
+        Self { message: message.into(), place: None, help: None }
     }
 
     fn at(mut self, place: Place) -> Self {
@@ -60,11 +56,7 @@ impl ManifestError {
 
 impl From<YamlError> for ManifestError {
     fn from(error: YamlError) -> Self {
-        Self {
-            message: error.message,
-            place: error.place.map(Box::new),
-            help: error.help,
-        }
+        Self { message: error.message, place: error.place.map(Box::new), help: error.help }
     }
 }
 
@@ -78,15 +70,11 @@ impl Manifests {
     /// No objects: only the cluster itself is looked at.
     #[must_use]
     pub fn empty() -> Self {
-        Self {
-            objects: Arc::new([]),
-        }
+        Self { objects: Arc::new([]) }
     }
 
     fn of(objects: Vec<Arc<Object>>) -> Self {
-        Self {
-            objects: objects.into(),
-        }
+        Self { objects: objects.into() }
     }
 
     /// The objects, in order.
@@ -110,13 +98,6 @@ impl Manifests {
             digest.update(object.json().to_string().as_bytes());
             digest.update([0]);
         }
-        format!(
-            "sha256:{}",
-            digest
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<String>()
-        )
+        format!("sha256:{}", digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 }

@@ -51,19 +51,14 @@ pub struct Object {
 impl Object {
     pub(super) fn new(root: Node, source: &Arc<Source>) -> Result<Self, ManifestError> {
         if !matches!(root.value, Value::Map(_)) {
-            return Err(
-                ManifestError::new(format!("this is {}, not a Kubernetes object", root.describe()))
-                    .at(source.place(root.span, true)),
-            );
+            return Err(ManifestError::new(format!("this is {}, not a Kubernetes object", root.describe()))
+                .at(source.place(root.span, true)));
         }
         let api_version = required(&root, source, "apiVersion")?;
         let kind = required(&root, source, "kind")?;
         let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
         let (group, version) = (group.to_owned(), version.to_owned());
-        if root
-            .get("metadata")
-            .is_none_or(|metadata| !matches!(metadata.value, Value::Map(_)))
-        {
+        if root.get("metadata").is_none_or(|metadata| !matches!(metadata.value, Value::Map(_))) {
             return Err(missing(&root, source, &kind, "metadata"));
         }
         let namespace =
@@ -74,19 +69,8 @@ impl Object {
         let Some(name) = name.or(prefix) else {
             return Err(missing(&root, source, &kind, "metadata.name"));
         };
-        let id = ObjectId {
-            group,
-            kind,
-            namespace,
-            name,
-        };
-        Ok(Self {
-            root,
-            source: Arc::clone(source),
-            id,
-            version,
-            generated,
-        })
+        let id = ObjectId { group, kind, namespace, name };
+        Ok(Self { root, source: Arc::clone(source), id, version, generated })
     }
 
     /// API group; empty for the core group.
@@ -154,15 +138,8 @@ impl Object {
     }
 
     fn pairs(&self, path: &str) -> Vec<(&str, &str)> {
-        let entries = self
-            .root
-            .at(&FieldPath::of(path))
-            .map(Node::entries)
-            .unwrap_or_default();
-        entries
-            .iter()
-            .filter_map(|(key, value)| Some((key.name.as_str(), value.str()?)))
-            .collect()
+        let entries = self.root.at(&FieldPath::of(path)).map(Node::entries).unwrap_or_default();
+        entries.iter().filter_map(|(key, value)| Some((key.name.as_str(), value.str()?))).collect()
     }
 
     /// Everything that is written, with places.
@@ -192,9 +169,7 @@ impl Object {
         };
         T::deserialize(node).map(Some).map_err(|error: Located| {
             let inner = path.clone().join(&error.path());
-            let place = error
-                .span
-                .map_or_else(|| self.place(&inner), |span| self.source.place(span, true));
+            let place = error.span.map_or_else(|| self.place(&inner), |span| self.source.place(span, true));
             let told = ManifestError::new(format!("{}: {inner}: {}", self.id, error.message)).at(place);
             match error.help {
                 Some(help) => told.help(help),
@@ -216,11 +191,7 @@ impl Object {
     /// Where its name is written.
     #[must_use]
     pub fn place_of_name(&self) -> Place {
-        let key = if self.generated {
-            "metadata.generateName"
-        } else {
-            "metadata.name"
-        };
+        let key = if self.generated { "metadata.generateName" } else { "metadata.name" };
         self.place(&FieldPath::of(key))
     }
 
@@ -231,11 +202,7 @@ impl Object {
             self.id.kind == "Secret" && (path.starts_with("data") || path.starts_with("stringData"));
         // Written on one line, the contents would stand beside the name.
         let on_one_line = self.id.kind == "Secret"
-            && self
-                .root
-                .entries()
-                .iter()
-                .all(|(key, _)| key.span.line == self.root.span.line);
+            && self.root.entries().iter().all(|(key, _)| key.span.line == self.root.span.line);
         of_secret || on_one_line || (path.contains(".env[") && path.ends_with(".value"))
     }
 }
@@ -262,11 +229,9 @@ fn optional(root: &Node, source: &Arc<Source>, path: &str) -> Result<Option<Stri
     match &node.value {
         Value::Str(text) => Ok(Some(text.clone())),
         Value::Null => Ok(None),
-        _ => Err(
-            ManifestError::new(format!("`{path}` is {}, not a string", node.describe()))
-                .at(source.place(node.span, true))
-                .help("put it in quotes"),
-        ),
+        _ => Err(ManifestError::new(format!("`{path}` is {}, not a string", node.describe()))
+            .at(source.place(node.span, true))
+            .help("put it in quotes")),
     }
 }
 
@@ -294,10 +259,7 @@ mod tests {
                 "{apiVersion: cert-manager.io/v1, kind: Issuer, metadata: {name: i}}",
                 "Issuer.cert-manager.io i",
             ),
-            (
-                "{apiVersion: batch/v1, kind: Job, metadata: {generateName: j-}}",
-                "Job j-",
-            ),
+            ("{apiVersion: batch/v1, kind: Job, metadata: {generateName: j-}}", "Job j-"),
         ] {
             assert_eq!(one(text).id().to_string(), id);
         }
@@ -306,16 +268,8 @@ mod tests {
     #[test]
     fn what_is_missing_or_mistyped_is_told_with_its_place() {
         for (text, message, line) in [
-            (
-                "kind: A\nmetadata: {name: a}\n",
-                "the object has no `apiVersion`",
-                1,
-            ),
-            (
-                "apiVersion: v1\nkind: A\nmetadata:\n  labels: {}\n",
-                "A has no `metadata.name`",
-                3,
-            ),
+            ("kind: A\nmetadata: {name: a}\n", "the object has no `apiVersion`", 1),
+            ("apiVersion: v1\nkind: A\nmetadata:\n  labels: {}\n", "A has no `metadata.name`", 3),
             (
                 "apiVersion: v1\nkind: A\nmetadata:\n  name: 1\n",
                 "`metadata.name` is a number, not a string",
@@ -340,11 +294,7 @@ mod tests {
         let pod = one(
             "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - name: c\n    env:\n    - name: X\n      value: canary\n",
         );
-        let env = FieldPath::of("spec.containers")
-            .index(0)
-            .key("env")
-            .index(0)
-            .key("value");
+        let env = FieldPath::of("spec.containers").index(0).key("env").index(0).key("value");
         assert_eq!(pod.place(&env).snippet, None);
         assert!(pod.place_of_name().snippet.is_some());
     }
@@ -353,9 +303,6 @@ mod tests {
     fn typed_reading_tells_the_place() {
         let object = one("apiVersion: v1\nkind: A\nmetadata: {name: a}\nspec:\n  replicas: \"3\"\n");
         let error = object.read::<u32>(&FieldPath::of("spec.replicas")).unwrap_err();
-        assert_eq!(
-            error.place().map(|place| (place.line, place.column)),
-            Some((5, 13))
-        );
+        assert_eq!(error.place().map(|place| (place.line, place.column)), Some((5, 13)));
     }
 }

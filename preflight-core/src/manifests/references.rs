@@ -31,86 +31,26 @@ type Rule = (&'static str, &'static str, &'static str, &'static str);
 /// Fields of objects that are not workloads.
 const FIELDS: &[Rule] = &[
     ("StatefulSet", "spec.serviceName", "", "Service"),
-    (
-        "StatefulSet",
-        "spec.volumeClaimTemplates[].spec.storageClassName",
-        "storage.k8s.io",
-        "StorageClass",
-    ),
-    (
-        "PersistentVolumeClaim",
-        "spec.storageClassName",
-        "storage.k8s.io",
-        "StorageClass",
-    ),
+    ("StatefulSet", "spec.volumeClaimTemplates[].spec.storageClassName", "storage.k8s.io", "StorageClass"),
+    ("PersistentVolumeClaim", "spec.storageClassName", "storage.k8s.io", "StorageClass"),
     ("PersistentVolumeClaim", "spec.volumeName", "", "PersistentVolume"),
-    (
-        "PersistentVolume",
-        "spec.storageClassName",
-        "storage.k8s.io",
-        "StorageClass",
-    ),
-    (
-        "Ingress",
-        "spec.ingressClassName",
-        "networking.k8s.io",
-        "IngressClass",
-    ),
+    ("PersistentVolume", "spec.storageClassName", "storage.k8s.io", "StorageClass"),
+    ("Ingress", "spec.ingressClassName", "networking.k8s.io", "IngressClass"),
     ("Ingress", "spec.defaultBackend.service.name", "", "Service"),
-    (
-        "Ingress",
-        "spec.rules[].http.paths[].backend.service.name",
-        "",
-        "Service",
-    ),
+    ("Ingress", "spec.rules[].http.paths[].backend.service.name", "", "Service"),
     ("Ingress", "spec.tls[].secretName", "", "Secret"),
-    (
-        "Gateway",
-        "spec.gatewayClassName",
-        "gateway.networking.k8s.io",
-        "GatewayClass",
-    ),
-    (
-        "Gateway",
-        "spec.listeners[].tls.certificateRefs[].name",
-        "",
-        "Secret",
-    ),
-    (
-        "HTTPRoute",
-        "spec.parentRefs[].name",
-        "gateway.networking.k8s.io",
-        "Gateway",
-    ),
+    ("Gateway", "spec.gatewayClassName", "gateway.networking.k8s.io", "GatewayClass"),
+    ("Gateway", "spec.listeners[].tls.certificateRefs[].name", "", "Secret"),
+    ("HTTPRoute", "spec.parentRefs[].name", "gateway.networking.k8s.io", "Gateway"),
     ("HTTPRoute", "spec.rules[].backendRefs[].name", "", "Service"),
-    (
-        "GRPCRoute",
-        "spec.parentRefs[].name",
-        "gateway.networking.k8s.io",
-        "Gateway",
-    ),
+    ("GRPCRoute", "spec.parentRefs[].name", "gateway.networking.k8s.io", "Gateway"),
     ("GRPCRoute", "spec.rules[].backendRefs[].name", "", "Service"),
     ("ServiceAccount", "imagePullSecrets[].name", "", "Secret"),
     ("ServiceAccount", "secrets[].name", "", "Secret"),
     ("APIService", "spec.service.name", "", "Service"),
-    (
-        "ValidatingWebhookConfiguration",
-        "webhooks[].clientConfig.service.name",
-        "",
-        "Service",
-    ),
-    (
-        "MutatingWebhookConfiguration",
-        "webhooks[].clientConfig.service.name",
-        "",
-        "Service",
-    ),
-    (
-        "CustomResourceDefinition",
-        "spec.conversion.webhook.clientConfig.service.name",
-        "",
-        "Service",
-    ),
+    ("ValidatingWebhookConfiguration", "webhooks[].clientConfig.service.name", "", "Service"),
+    ("MutatingWebhookConfiguration", "webhooks[].clientConfig.service.name", "", "Service"),
+    ("CustomResourceDefinition", "spec.conversion.webhook.clientConfig.service.name", "", "Service"),
 ];
 
 /// Fields of a pod's `spec`.
@@ -119,11 +59,7 @@ const POD_FIELDS: &[(&str, &str, &str)] = &[
     ("priorityClassName", "scheduling.k8s.io", "PriorityClass"),
     ("runtimeClassName", "node.k8s.io", "RuntimeClass"),
     ("imagePullSecrets[].name", "", "Secret"),
-    (
-        "volumes[].persistentVolumeClaim.claimName",
-        "",
-        "PersistentVolumeClaim",
-    ),
+    ("volumes[].persistentVolumeClaim.claimName", "", "PersistentVolumeClaim"),
     ("volumes[].csi.nodePublishSecretRef.name", "", "Secret"),
 ];
 
@@ -154,32 +90,22 @@ impl Object {
             return;
         }
         if let (Some(kind), Some(name)) = (self.text("roleRef.kind"), self.text("roleRef.name")) {
-            found.push(reference(
-                "rbac.authorization.k8s.io",
-                kind,
-                name,
-                FieldPath::of("roleRef.name"),
-            ));
+            found.push(reference("rbac.authorization.k8s.io", kind, name, FieldPath::of("roleRef.name")));
         }
         let subjects = self.root().get("subjects").map(Node::items).unwrap_or_default();
         for (at, subject) in subjects.iter().enumerate() {
             if let (Some("ServiceAccount"), Some(name)) = (subject.text("kind"), subject.text("name")) {
                 let path = FieldPath::root().key("subjects").index(at).key("name");
                 let namespace = subject.text("namespace").map(str::to_owned);
-                found.push(Reference {
-                    namespace,
-                    ..reference("", "ServiceAccount", name, path)
-                });
+                found.push(Reference { namespace, ..reference("", "ServiceAccount", name, path) });
             }
         }
     }
 
     /// Fields that name kind and name: scale targets and owners.
     fn typed_references(&self, found: &mut Vec<Reference>) {
-        let mut named = vec![(
-            FieldPath::of("spec.scaleTargetRef"),
-            self.kind() == "HorizontalPodAutoscaler",
-        )];
+        let mut named =
+            vec![(FieldPath::of("spec.scaleTargetRef"), self.kind() == "HorizontalPodAutoscaler")];
         let owners = self
             .root()
             .at(&FieldPath::of("metadata.ownerReferences"))
@@ -211,16 +137,9 @@ impl PodTemplate<'_> {
         for (at, volume) in volumes.iter().enumerate() {
             let path = base.clone().key("volumes").index(at);
             volume_sources(volume, &path, found);
-            let sources = volume
-                .at(&FieldPath::of("projected.sources"))
-                .map(Node::items)
-                .unwrap_or_default();
+            let sources = volume.at(&FieldPath::of("projected.sources")).map(Node::items).unwrap_or_default();
             for (at, source) in sources.iter().enumerate() {
-                volume_sources(
-                    source,
-                    &path.clone().key("projected").key("sources").index(at),
-                    found,
-                );
+                volume_sources(source, &path.clone().key("projected").key("sources").index(at), found);
             }
         }
         for list in CONTAINERS {
@@ -234,11 +153,9 @@ impl PodTemplate<'_> {
 
 /// ConfigMaps and Secrets that a volume, or a source of a projected one, is made of.
 fn volume_sources(volume: &Node, path: &FieldPath, found: &mut Vec<Reference>) {
-    for (field, name_key, kind) in [
-        ("configMap", "name", "ConfigMap"),
-        ("secret", "secretName", "Secret"),
-        ("secret", "name", "Secret"),
-    ] {
+    for (field, name_key, kind) in
+        [("configMap", "name", "ConfigMap"), ("secret", "secretName", "Secret"), ("secret", "name", "Secret")]
+    {
         let Some(source) = volume.get(field) else { continue };
         let Some(name) = source.text(name_key) else {
             continue;
@@ -248,33 +165,19 @@ fn volume_sources(volume: &Node, path: &FieldPath, found: &mut Vec<Reference>) {
         let items = source.get("items").map(Node::items).unwrap_or_default();
         if items.is_empty() {
             let path = path.clone().key(name_key);
-            found.push(Reference {
-                optional,
-                ..reference("", kind, name, path)
-            });
+            found.push(Reference { optional, ..reference("", kind, name, path) });
         }
         for (at, item) in items.iter().enumerate() {
             let key = item.text("key").map(str::to_owned);
             let path = path.clone().key("items").index(at).key("key");
-            found.push(Reference {
-                optional,
-                key,
-                ..reference("", kind, name, path)
-            });
+            found.push(Reference { optional, key, ..reference("", kind, name, path) });
         }
     }
 }
 
 /// ConfigMaps and Secrets that a container's variables come from.
 fn variables(container: &Node, path: &FieldPath, found: &mut Vec<Reference>) {
-    let items = |list: &str| {
-        container
-            .get(list)
-            .map(Node::items)
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-    };
+    let items = |list: &str| container.get(list).map(Node::items).unwrap_or_default().iter().enumerate();
     for (at, variable) in items("env") {
         for (field, kind) in [("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")] {
             let Some(source) = variable.get("valueFrom").and_then(|from| from.get(field)) else {
@@ -283,18 +186,8 @@ fn variables(container: &Node, path: &FieldPath, found: &mut Vec<Reference>) {
             let Some(name) = source.text("name") else { continue };
             let key = source.text("key").map(str::to_owned);
             let optional = source.get("optional").and_then(Node::bool).unwrap_or(false);
-            let path = path
-                .clone()
-                .key("env")
-                .index(at)
-                .key("valueFrom")
-                .key(field)
-                .key("name");
-            found.push(Reference {
-                optional,
-                key,
-                ..reference("", kind, name, path)
-            });
+            let path = path.clone().key("env").index(at).key("valueFrom").key(field).key("name");
+            found.push(Reference { optional, key, ..reference("", kind, name, path) });
         }
     }
     for (at, from) in items("envFrom") {
@@ -303,10 +196,7 @@ fn variables(container: &Node, path: &FieldPath, found: &mut Vec<Reference>) {
             let Some(name) = source.text("name") else { continue };
             let optional = source.get("optional").and_then(Node::bool).unwrap_or(false);
             let path = path.clone().key("envFrom").index(at).key(field).key("name");
-            found.push(Reference {
-                optional,
-                ..reference("", kind, name, path)
-            });
+            found.push(Reference { optional, ..reference("", kind, name, path) });
         }
     }
 }
@@ -327,31 +217,13 @@ fn reference(group: &str, kind: &str, name: &str, path: FieldPath) -> Reference 
 fn collect(node: &Node, at: &FieldPath, path: &str, group: &str, kind: &str, found: &mut Vec<Reference>) {
     let Some((list, rest)) = path.split_once("[].") else {
         if let Some(name) = node.text(path).filter(|name| !name.is_empty()) {
-            found.push(reference(
-                group,
-                kind,
-                name,
-                at.clone().join(&FieldPath::of(path)),
-            ));
+            found.push(reference(group, kind, name, at.clone().join(&FieldPath::of(path))));
         }
         return;
     };
     let list = FieldPath::of(list);
-    for (index, item) in node
-        .at(&list)
-        .map(Node::items)
-        .unwrap_or_default()
-        .iter()
-        .enumerate()
-    {
-        collect(
-            item,
-            &at.clone().join(&list).index(index),
-            rest,
-            group,
-            kind,
-            found,
-        );
+    for (index, item) in node.at(&list).map(Node::items).unwrap_or_default().iter().enumerate() {
+        collect(item, &at.clone().join(&list).index(index), rest, group, kind, found);
     }
 }
 
@@ -364,13 +236,7 @@ mod tests {
         let references = manifests.objects()[0].references();
         let show = |r: super::Reference| {
             let key = r.key.map(|key| format!("#{key}")).unwrap_or_default();
-            format!(
-                "{} {}{key}{} @{}",
-                r.kind,
-                r.name,
-                if r.optional { "?" } else { "" },
-                r.path
-            )
+            format!("{} {}{key}{} @{}", r.kind, r.name, if r.optional { "?" } else { "" }, r.path)
         };
         references.into_iter().map(show).collect()
     }
@@ -412,10 +278,7 @@ spec:
     #[test]
     fn other_objects_name_theirs() {
         let binding = "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: a}, roleRef: {kind: Role, name: r}, subjects: [{kind: ServiceAccount, name: s, namespace: n}, {kind: User, name: u}]}";
-        assert_eq!(
-            found(binding),
-            ["Role r @roleRef.name", "ServiceAccount s @subjects[0].name"]
-        );
+        assert_eq!(found(binding), ["Role r @roleRef.name", "ServiceAccount s @subjects[0].name"]);
         let hpa = "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: a}, spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}}}";
         assert_eq!(found(hpa), ["Deployment d @spec.scaleTargetRef.name"]);
         let ingress = "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}, spec: {ingressClassName: nginx, rules: [{http: {paths: [{backend: {service: {name: s}}}]}}]}}";

@@ -59,11 +59,7 @@ impl Object {
         let matches = |(group, kind, _): &&(&str, &str, &str)| *group == self.group() && *kind == self.kind();
         let path = FieldPath::of(WORKLOADS.iter().find(matches)?.2);
         let node = self.root().at(&path)?;
-        Some(PodTemplate {
-            object: self,
-            path,
-            node,
-        })
+        Some(PodTemplate { object: self, path, node })
     }
 }
 
@@ -93,9 +89,7 @@ impl<'a> PodTemplate<'a> {
     /// The ServiceAccount that its pods run as.
     #[must_use]
     pub fn service_account(&self) -> &'a str {
-        let named = self
-            .text("serviceAccountName")
-            .or_else(|| self.text("serviceAccount"));
+        let named = self.text("serviceAccountName").or_else(|| self.text("serviceAccount"));
         named.filter(|name| !name.is_empty()).unwrap_or("default")
     }
 
@@ -109,10 +103,7 @@ impl<'a> PodTemplate<'a> {
     pub fn containers(&self) -> impl Iterator<Item = Container<'a>> {
         let (spec, path) = (self.spec(), self.path.clone().key("spec"));
         CONTAINERS.into_iter().flat_map(move |list| {
-            let items = spec
-                .and_then(|spec| spec.get(list))
-                .map(Node::items)
-                .unwrap_or_default();
+            let items = spec.and_then(|spec| spec.get(list)).map(Node::items).unwrap_or_default();
             let path = path.clone().key(list);
             items.iter().enumerate().map(move |(at, node)| Container {
                 list,
@@ -188,21 +179,15 @@ mod tests {
             let template = manifests.objects()[0].pod_template().unwrap();
             let images = template.images();
             assert_eq!(
-                images
-                    .iter()
-                    .map(|image| image.reference.as_str())
-                    .collect::<Vec<_>>(),
+                images.iter().map(|image| image.reference.as_str()).collect::<Vec<_>>(),
                 ["a:1", "b:2"],
                 "{kind}"
             );
             assert_eq!(images[0].path.to_string(), image_at);
             assert_eq!(template.service_account(), "s");
         }
-        let other = Manifests::parse(
-            "a",
-            "{apiVersion: x.io/v1, kind: Deployment, metadata: {name: a}}",
-        )
-        .unwrap();
+        let other =
+            Manifests::parse("a", "{apiVersion: x.io/v1, kind: Deployment, metadata: {name: a}}").unwrap();
         assert!(other.objects()[0].pod_template().is_none());
     }
 }

@@ -58,11 +58,7 @@ impl Object {
         match &node.value {
             Value::Str(text) => {
                 if let Some(text) = variable(text) {
-                    found.push(Unresolved {
-                        place: self.place(&path),
-                        path,
-                        text: text.to_owned(),
-                    });
+                    found.push(Unresolved { place: self.place(&path), path, text: text.to_owned() });
                 }
             }
             Value::Seq(items) => {
@@ -99,11 +95,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<(String, String)> {
         let manifests = Manifests::parse("a.yaml", text).unwrap();
-        manifests.objects()[0]
-            .unresolved()
-            .into_iter()
-            .map(|u| (u.path.to_string(), u.text))
-            .collect()
+        manifests.objects()[0].unresolved().into_iter().map(|u| (u.path.to_string(), u.text)).collect()
     }
 
     #[test]
@@ -113,10 +105,7 @@ mod tests {
                 "{{apiVersion: v1, kind: Pod, metadata: {{name: a}}, spec: {{containers: [{{name: c, image: '{image}', args: ['{args}']}}]}}}}"
             )
         };
-        assert_eq!(
-            found(&pod("r/a:${TAG}", "x")),
-            [("spec.containers[0].image".into(), "${TAG}".into())]
-        );
+        assert_eq!(found(&pod("r/a:${TAG}", "x")), [("spec.containers[0].image".into(), "${TAG}".into())]);
         assert_eq!(found(&pod("{{ .Values.image }}", "x")).len(), 1);
         assert_eq!(found(&pod("<no value>", "x")).len(), 1);
         assert_eq!(found(&pod("r/a:1", "${HOME}")), []);
@@ -130,9 +119,6 @@ mod tests {
             ),
             []
         );
-        assert_eq!(
-            found("{apiVersion: argoproj.io/v1, kind: Workflow, metadata: {name: '${X}'}}").len(),
-            1
-        );
+        assert_eq!(found("{apiVersion: argoproj.io/v1, kind: Workflow, metadata: {name: '${X}'}}").len(), 1);
     }
 }

@@ -158,17 +158,9 @@ impl Preflight {
 
         let start = Instant::now();
         let started = Timestamp::now();
-        let deadline = |phase: Phase| {
-            start
-                + self
-                    .timeout
-                    .map_or(phase.deadline(), |cap| cap.min(phase.deadline()))
-        };
-        let reads = selected
-            .checks
-            .iter()
-            .flat_map(|check| check.descriptor.reads.clone())
-            .collect();
+        let deadline =
+            |phase: Phase| start + self.timeout.map_or(phase.deadline(), |cap| cap.min(phase.deadline()));
+        let reads = selected.checks.iter().flat_map(|check| check.descriptor.reads.clone()).collect();
         let session = Session::new(
             &self.cluster,
             reads,
@@ -176,9 +168,7 @@ impl Preflight {
             self.recorder,
             self.environment.cluster_uid().map(str::to_owned),
         );
-        let namespace = self
-            .namespace
-            .or_else(|| self.environment.namespace().map(str::to_owned));
+        let namespace = self.namespace.or_else(|| self.environment.namespace().map(str::to_owned));
         let default_namespace = namespace
             .clone()
             .or_else(|| self.cluster.namespace().map(str::to_owned))
@@ -228,12 +218,5 @@ fn inputs_digest(manifests: &Manifests, environment: &Environment, namespace: &s
         digest.update(part.as_bytes());
         digest.update([0]);
     }
-    format!(
-        "sha256:{}",
-        digest
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    )
+    format!("sha256:{}", digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }

@@ -31,10 +31,7 @@ pub(super) async fn perform(
     mut cut: watch::Receiver<Option<Cut>>,
 ) -> CheckResult {
     let Selected { plugin, descriptor } = check;
-    let mut time = descriptor
-        .timeout
-        .unwrap_or(descriptor.phase.deadline())
-        .min(descriptor.phase.deadline());
+    let mut time = descriptor.timeout.unwrap_or(descriptor.phase.deadline()).min(descriptor.phase.deadline());
     if let Some(cap) = cap {
         time = time.min(cap);
     }

@@ -47,10 +47,7 @@ impl Stream {
         for listener in self.listeners.iter() {
             listener.on(&event);
         }
-        self.events
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(event);
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 }
 
@@ -94,14 +91,9 @@ fn cut_short(cut: &watch::Sender<Option<Cut>>, reason: Cut) {
 impl Run {
     pub(super) fn start(plan: Plan) -> Self {
         let cut = Arc::new(watch::Sender::new(None));
-        let stream = Stream {
-            events: Arc::default(),
-            listeners: plan.listeners.into(),
-        };
-        let checks = plan
-            .checks
-            .iter()
-            .map(|check| (check.descriptor.name.to_owned(), check.descriptor.phase));
+        let stream = Stream { events: Arc::default(), listeners: plan.listeners.into() };
+        let checks =
+            plan.checks.iter().map(|check| (check.descriptor.name.to_owned(), check.descriptor.phase));
         stream.emit(Event::RunStarted {
             checks: checks.collect(),
             facts: plan.facts.clone(),
@@ -114,22 +106,15 @@ impl Run {
             .into_iter()
             .map(|check| {
                 let phase = check.descriptor.phase;
-                let work = perform(
-                    check,
-                    Arc::clone(&plan.shared),
-                    plan.start,
-                    plan.timeout,
-                    cut.subscribe(),
-                );
+                let work =
+                    perform(check, Arc::clone(&plan.shared), plan.start, plan.timeout, cut.subscribe());
                 let (stream, cut, fail_fast) = (stream.clone(), Arc::clone(&cut), plan.fail_fast);
                 let task = tokio::spawn(async move {
                     let result = work.await;
                     if fail_fast && result.status == Status::Failed {
                         cut_short(&cut, Cut::FailFast(format!("fail-fast: {} failed", result.name)));
                     }
-                    stream.emit(Event::CheckFinished {
-                        result: result.clone(),
-                    });
+                    stream.emit(Event::CheckFinished { result: result.clone() });
                     result
                 });
                 (phase, task)
@@ -151,27 +136,16 @@ impl Run {
     /// A handle that stops the run.
     #[must_use]
     pub fn stopper(&self) -> Stop {
-        Stop {
-            cut: Arc::clone(&self.cut),
-        }
+        Stop { cut: Arc::clone(&self.cut) }
     }
 
     /// Waits for the phases that a deploy must wait for, and judges them.
     pub async fn blocking(&mut self) -> Blocking {
         self.wait(Phase::is_blocking).await;
-        let checks: Vec<_> = self
-            .done
-            .iter()
-            .filter(|check| check.phase.is_blocking())
-            .cloned()
-            .collect();
+        let checks: Vec<_> = self.done.iter().filter(|check| check.phase.is_blocking()).cloned().collect();
         let verdict = judge(&checks, self.all_set_aside(), self.expires.to_string());
         let facts = self.cluster_facts().await;
-        Blocking {
-            verdict,
-            checks,
-            facts,
-        }
+        Blocking { verdict, checks, facts }
     }
 
     /// Waits for every phase, and reports.
@@ -198,9 +172,8 @@ impl Run {
     }
 
     async fn wait(&mut self, which: impl Fn(Phase) -> bool) {
-        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|(phase, _)| which(*phase));
+        let (now, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(phase, _)| which(*phase));
         self.waiting = later;
         for (_, task) in now {
             // The task catches its check's panics; it is joined before the runtime ends.
@@ -216,12 +189,7 @@ impl Run {
             let cut = |check: &&CheckResult| {
                 check.status == Status::Skipped && check.message.contains(why.as_str())
             };
-            all.extend(
-                self.done
-                    .iter()
-                    .filter(cut)
-                    .map(|check| SetAside::new(&check.name, why)),
-            );
+            all.extend(self.done.iter().filter(cut).map(|check| SetAside::new(&check.name, why)));
         }
         all
     }
@@ -253,10 +221,7 @@ async fn cluster_facts(shared: Arc<Shared>, mut facts: RunFacts) -> Option<RunFa
     let (system, user) = tokio::join!(reader.get(&namespaces, None, "kube-system"), reader.user());
     let uid = |namespace: &serde_json::Value| namespace.pointer("/metadata/uid")?.as_str().map(str::to_owned);
     facts.cluster.uid = system.ok().flatten().and_then(|namespace| uid(&namespace));
-    facts.cluster.user = user
-        .ok()
-        .map(|user| user.username)
-        .filter(|name| !name.is_empty());
+    facts.cluster.user = user.ok().map(|user| user.username).filter(|name| !name.is_empty());
     Some(facts)
 }
 
@@ -278,14 +243,9 @@ impl Blocking {
     /// The verdict is not `go`.
     pub fn gate(self) -> Result<Clearance, Refusal> {
         if self.verdict.decision == Decision::Go {
-            Ok(Clearance {
-                verdict: self.verdict,
-                facts: self.facts,
-            })
+            Ok(Clearance { verdict: self.verdict, facts: self.facts })
         } else {
-            Err(Refusal {
-                verdict: Box::new(self.verdict),
-            })
+            Err(Refusal { verdict: Box::new(self.verdict) })
         }
     }
 }
@@ -319,10 +279,7 @@ impl Clearance {
     /// Whether it still holds.
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        self.verdict
-            .expires_at
-            .parse::<Timestamp>()
-            .is_ok_and(|expires| Timestamp::now() < expires)
+        self.verdict.expires_at.parse::<Timestamp>().is_ok_and(|expires| Timestamp::now() < expires)
     }
 
     /// The verdict that it stands on, with its warnings and what was set aside.

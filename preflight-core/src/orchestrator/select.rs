@@ -36,56 +36,40 @@ pub(super) fn select(
     selection: &Selection,
     environment: &Environment,
 ) -> Result<Choice, ConfigError> {
-    let all: Vec<Selected> = plugins
-        .into_iter()
-        .map(|plugin| Selected {
-            descriptor: plugin.descriptor(),
-            plugin,
-        })
-        .collect();
+    let all: Vec<Selected> =
+        plugins.into_iter().map(|plugin| Selected { descriptor: plugin.descriptor(), plugin }).collect();
     check_catalogue(&all)?;
     let names: BTreeSet<&str> = all.iter().map(|check| check.descriptor.name).collect();
     let only = known(&selection.only, "--check", &names)?;
     let skip = known(&selection.skip, "--skip", &names)?;
     check_rules_of(environment, &all)?;
 
-    let mut choice = Choice {
-        checks: Vec::new(),
-        set_aside: Vec::new(),
-        notes: Vec::new(),
-        known_settings: Vec::new(),
-    };
+    let mut choice =
+        Choice { checks: Vec::new(), set_aside: Vec::new(), notes: Vec::new(), known_settings: Vec::new() };
     for check in all {
         let Descriptor { name, stability, .. } = check.descriptor;
-        choice
-            .known_settings
-            .extend(check.descriptor.settings.iter().cloned());
+        choice.known_settings.extend(check.descriptor.settings.iter().cloned());
         let named = only.contains(name);
         if skip.contains(name) {
             choice.set_aside.push(SetAside::new(name, "--skip"));
         } else if !only.is_empty() && !named {
             if stability != Stability::Beta {
-                choice
-                    .set_aside
-                    .push(SetAside::new(name, "not named with --check"));
+                choice.set_aside.push(SetAside::new(name, "not named with --check"));
             }
         } else if stability == Stability::Beta && !named {
             tracing::debug!(name, "beta: runs only when it is named");
         } else {
             if let Stability::Deprecated { ends, instead } = stability {
-                choice.notes.push(format!(
-                    "the check {name} may be removed from {ends} on: use {instead}"
-                ));
+                choice.notes.push(format!("the check {name} may be removed from {ends} on: use {instead}"));
             }
             choice.checks.push(check);
         }
     }
     for required in environment.required_checks() {
         if !names.contains(required.as_str()) {
-            choice.set_aside.push(SetAside::new(
-                required.as_str(),
-                "required by the environment, not built in",
-            ));
+            choice
+                .set_aside
+                .push(SetAside::new(required.as_str(), "required by the environment, not built in"));
         }
     }
     Ok(choice)
@@ -114,25 +98,16 @@ fn check_catalogue(all: &[Selected]) -> Result<(), ConfigError> {
     let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
     for Selected { descriptor, .. } in all {
         if !names.insert(descriptor.name) {
-            return Err(ConfigError::new(format!(
-                "two checks are named `{}`",
-                descriptor.name
-            )));
+            return Err(ConfigError::new(format!("two checks are named `{}`", descriptor.name)));
         }
         for rule in &descriptor.rules {
             if rule.plugin() != descriptor.name {
-                let message = format!(
-                    "the check `{}` declares the rule `{}` of another",
-                    descriptor.name,
-                    rule.id()
-                );
+                let message =
+                    format!("the check `{}` declares the rule `{}` of another", descriptor.name, rule.id());
                 return Err(ConfigError::new(message));
             }
             if !ids.insert(rule.id()) {
-                return Err(ConfigError::new(format!(
-                    "the rule `{}` is declared twice",
-                    rule.id()
-                )));
+                return Err(ConfigError::new(format!("the rule `{}` is declared twice", rule.id())));
             }
         }
     }
@@ -153,9 +128,9 @@ fn check_rules_of(environment: &Environment, all: &[Selected]) -> Result<(), Con
         let mut error =
             ConfigError::new(format!("`on_unknown`: there is no rule `{rule}`")).at(place.clone());
         error = match crate::environment::nearest(rule, ids.iter().copied()) {
-            Some(near) => error.help(format!(
-                "did you mean `{near}`? `preflight list --rules` shows them all"
-            )),
+            Some(near) => {
+                error.help(format!("did you mean `{near}`? `preflight list --rules` shows them all"))
+            }
             None => error.help("`preflight list --rules` shows them all"),
         };
         return Err(error);

@@ -46,10 +46,7 @@ fn is_nothing(value: &Value) -> bool {
 
 /// The fingerprint of what `kubectl apply` applied last; snapshots hold it instead of the text.
 fn applied_last(live: &Value) -> Option<String> {
-    let annotation = live
-        .pointer("/metadata/annotations")?
-        .get(LAST_APPLIED)?
-        .as_str()?;
+    let annotation = live.pointer("/metadata/annotations")?.get(LAST_APPLIED)?.as_str()?;
     Some(last_applied_fingerprint(annotation))
 }
 
@@ -64,22 +61,13 @@ pub(crate) fn last_applied_fingerprint(annotation: &str) -> String {
 /// A digest of what an object says, without what says nothing.
 fn fingerprint(object: &Value) -> String {
     let mut object = object.clone();
-    if let Some(annotations) = object
-        .pointer_mut("/metadata/annotations")
-        .and_then(Value::as_object_mut)
-    {
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         annotations.remove(LAST_APPLIED);
     }
     prune(&mut object);
     // serde_json keeps the keys of objects sorted.
     let digest = Sha256::digest(object.to_string().as_bytes());
-    format!(
-        "sha256:{}",
-        digest
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    )
+    format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 fn prune(value: &mut Value) {

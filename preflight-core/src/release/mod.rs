@@ -114,11 +114,7 @@ impl Release {
         }) {
             return Err(cause);
         }
-        Ok(Self {
-            objects,
-            method,
-            namespace: namespace.to_owned(),
-        })
+        Ok(Self { objects, method, namespace: namespace.to_owned() })
     }
 
     /// Its objects, in the order in which they are applied.
@@ -159,9 +155,7 @@ impl Release {
 
     /// The pod templates of its workloads.
     pub fn pod_templates(&self) -> impl Iterator<Item = PodTemplate<'_>> {
-        self.objects
-            .iter()
-            .filter_map(|planned| planned.object.pod_template())
+        self.objects.iter().filter_map(|planned| planned.object.pod_template())
     }
 
     /// How many objects each action has.
@@ -205,14 +199,7 @@ async fn plan(
         }
         Live::Present(_) => Action::Update,
     };
-    Planned {
-        object,
-        serving,
-        namespace,
-        live,
-        action,
-        effective: Arc::new(effective),
-    }
+    Planned { object, serving, namespace, live, action, effective: Arc::new(effective) }
 }
 
 async fn live(reader: &Reader, resource: &Resource, namespace: Option<&str>, name: &str) -> Live {
@@ -226,10 +213,9 @@ async fn live(reader: &Reader, resource: &Resource, namespace: Option<&str>, nam
 /// As written, in the namespace that it goes to.
 fn effective(object: &Object, namespace: Option<&str>) -> Value {
     let mut value = object.json();
-    if let (Some(namespace), Some(metadata)) = (
-        namespace,
-        value.get_mut("metadata").and_then(Value::as_object_mut),
-    ) {
+    if let (Some(namespace), Some(metadata)) =
+        (namespace, value.get_mut("metadata").and_then(Value::as_object_mut))
+    {
         metadata.insert("namespace".to_owned(), namespace.into());
     }
     value

@@ -100,30 +100,19 @@ pub(super) fn apply_order(method: Method, objects: &[std::sync::Arc<Object>]) ->
         Method::Helm => order.sort_by_key(|&at| rank(HELM, objects[at].kind())),
         Method::Argocd => order.sort_by_cached_key(|&at| {
             let object = &objects[at];
-            (
-                wave(object),
-                rank(ARGO, object.kind()),
-                object.name().unwrap_or_default().to_owned(),
-            )
+            (wave(object), rank(ARGO, object.kind()), object.name().unwrap_or_default().to_owned())
         }),
     }
     order
 }
 
 fn rank(kinds: &[&str], kind: &str) -> usize {
-    kinds
-        .iter()
-        .position(|known| *known == kind)
-        .unwrap_or(kinds.len())
+    kinds.iter().position(|known| *known == kind).unwrap_or(kinds.len())
 }
 
 fn wave(object: &Object) -> i64 {
     let annotations = object.annotations();
-    annotations
-        .iter()
-        .find(|(key, _)| *key == WAVE)
-        .and_then(|(_, value)| value.parse().ok())
-        .unwrap_or(0)
+    annotations.iter().find(|(key, _)| *key == WAVE).and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -134,10 +123,7 @@ mod tests {
     fn kinds(method: Method, text: &str) -> Vec<String> {
         let manifests = Manifests::parse("a.yaml", text).unwrap();
         let order = apply_order(method, manifests.objects());
-        order
-            .into_iter()
-            .map(|at| manifests.objects()[at].display_name().to_owned())
-            .collect()
+        order.into_iter().map(|at| manifests.objects()[at].display_name().to_owned()).collect()
     }
 
     const TEXT: &str = "

@@ -61,9 +61,7 @@ impl<V> ProjectedList<V> {
     /// The object of that name in that namespace.
     #[must_use]
     pub fn get_in(&self, namespace: &str, name: &str) -> Option<&V> {
-        self.coming
-            .get_in(namespace, name)
-            .or_else(|| self.live.get_in(namespace, name))
+        self.coming.get_in(namespace, name).or_else(|| self.live.get_in(namespace, name))
     }
 
     /// Whether there will be a cluster-wide object of that name.

@@ -49,16 +49,11 @@ pub(super) fn of(object: &Object, discovery: &Discovery, own: &Kinds) -> Serving
     match discovery.lookup(object.group(), object.version(), object.kind()) {
         Lookup::Served(served) => Serving::Cluster(served.resource.clone()),
         other => {
-            let key = (
-                object.group().to_owned(),
-                object.version().to_owned(),
-                object.kind().to_owned(),
-            );
+            let key = (object.group().to_owned(), object.version().to_owned(), object.kind().to_owned());
             match (own.get(&key), other) {
-                (Some((resource, definition)), _) => Serving::Release {
-                    resource: resource.clone(),
-                    definition: definition.clone(),
-                },
+                (Some((resource, definition)), _) => {
+                    Serving::Release { resource: resource.clone(), definition: definition.clone() }
+                }
                 (None, Lookup::NotServed { versions }) => {
                     let nearest = discovery.nearest(object.kind()).map(|near| {
                         let resource = &near.resource;
@@ -84,19 +79,13 @@ pub(super) fn kinds_of_crds(manifests: &Manifests) -> Kinds {
         }
         let crd = object.json();
         let text = |pointer: &str| crd.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let (Some(group), Some(kind), Some(plural)) = (
-            text("/spec/group"),
-            text("/spec/names/kind"),
-            text("/spec/names/plural"),
-        ) else {
+        let (Some(group), Some(kind), Some(plural)) =
+            (text("/spec/group"), text("/spec/names/kind"), text("/spec/names/plural"))
+        else {
             continue;
         };
         let namespaced = text("/spec/scope").as_deref() == Some("Namespaced");
-        let versions = crd
-            .pointer("/spec/versions")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let versions = crd.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
         for version in versions.filter(|version| version["served"] == Value::Bool(true)) {
             let Some(name) = version["name"].as_str() else {
                 continue;
@@ -109,10 +98,7 @@ pub(super) fn kinds_of_crds(manifests: &Manifests) -> Kinds {
                 namespaced,
             };
             let definition = object.name().unwrap_or_default().to_owned();
-            kinds.insert(
-                (group.clone(), name.to_owned(), kind.clone()),
-                (resource, definition),
-            );
+            kinds.insert((group.clone(), name.to_owned(), kind.clone()), (resource, definition));
         }
     }
     kinds

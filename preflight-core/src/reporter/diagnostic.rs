@@ -26,11 +26,7 @@ impl Style {
     }
 
     pub(super) fn paint(self, ink: Ink, text: impl fmt::Display) -> String {
-        if self.colour {
-            format!("\u{1b}[{}m{text}\u{1b}[0m", ink.code())
-        } else {
-            text.to_string()
-        }
+        if self.colour { format!("\u{1b}[{}m{text}\u{1b}[0m", ink.code()) } else { text.to_string() }
     }
 }
 
@@ -80,11 +76,7 @@ pub fn write_place(place: &Place, style: Style) -> String {
             .take(place.column.saturating_sub(1) as usize)
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
-        let room = snippet
-            .chars()
-            .count()
-            .saturating_sub(before.chars().count())
-            .max(1);
+        let room = snippet.chars().count().saturating_sub(before.chars().count()).max(1);
         let carets = "^".repeat((place.length.max(1) as usize).min(room));
         let _ = writeln!(out, "{margin} {bar}");
         let _ = writeln!(out, "{} {bar} {snippet}", style.paint(Ink::Faint, number));

@@ -9,12 +9,7 @@ pub(super) fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
     writeln!(to, "{}", report.verdict.headline)?;
     for check in &report.checks {
         for finding in &check.findings {
-            let place = finding
-                .subject
-                .place
-                .as_ref()
-                .map(|place| format!("{place}: "))
-                .unwrap_or_default();
+            let place = finding.subject.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
             let weight = match finding.severity {
                 Severity::Failed => "failed",
                 Severity::Warning => "warning",

@@ -32,16 +32,8 @@ impl Terminal {
         writeln!(to, "{}", self.style.paint(ink, &report.verdict.headline))?;
         self.about(report, to)?;
         for (phase, checks) in by_phase(&report.checks) {
-            let blocking = if phase.is_blocking() {
-                "blocking"
-            } else {
-                "not blocking"
-            };
-            writeln!(
-                to,
-                "\n{} ({blocking})",
-                self.style.paint(Ink::Strong, phase.name())
-            )?;
+            let blocking = if phase.is_blocking() { "blocking" } else { "not blocking" };
+            writeln!(to, "\n{} ({blocking})", self.style.paint(Ink::Strong, phase.name()))?;
             for check in checks {
                 self.check(check, to)?;
             }
@@ -76,16 +68,9 @@ impl Terminal {
             n => format!("{n} objects"),
         });
         if let Some(server) = &cluster.server {
-            let version = cluster
-                .version
-                .as_deref()
-                .map(|version| format!(" ({version})"))
-                .unwrap_or_default();
-            let via = if cluster.source == "snapshot" {
-                "snapshot of "
-            } else {
-                ""
-            };
+            let version =
+                cluster.version.as_deref().map(|version| format!(" ({version})")).unwrap_or_default();
+            let via = if cluster.source == "snapshot" { "snapshot of " } else { "" };
             parts.push(format!("{via}{server}{version}"));
         }
         if let Some(user) = &cluster.user {
@@ -103,9 +88,7 @@ impl Terminal {
             Status::Skipped => ("-", Ink::Faint),
             _ => ("?", Ink::Doubt),
         };
-        let status = self
-            .style
-            .paint(ink, format!("{mark} {} {}", check.name, check.status));
+        let status = self.style.paint(ink, format!("{mark} {} {}", check.name, check.status));
         let own_words = matches!(check.status, Status::Passed | Status::Skipped);
         if own_words {
             writeln!(to, "  {status}: {}", check.message)?;
@@ -125,70 +108,36 @@ impl Terminal {
         };
         let word = self.style.paint(ink, format!("{word}[{}]", finding.rule));
         writeln!(to, "\n    {word} {}", finding.message)?;
-        let field = finding
-            .subject
-            .field
-            .as_deref()
-            .map(|field| format!(", {field}"))
-            .unwrap_or_default();
-        writeln!(
-            to,
-            "    {}",
-            self.style
-                .paint(Ink::Faint, format!("{}{field}", finding.subject.name))
-        )?;
+        let field = finding.subject.field.as_deref().map(|field| format!(", {field}")).unwrap_or_default();
+        writeln!(to, "    {}", self.style.paint(Ink::Faint, format!("{}{field}", finding.subject.name)))?;
         if let Some(place) = &finding.subject.place {
             indent(&write_place(place, self.style), to)?;
         }
-        writeln!(
-            to,
-            "    {} {}",
-            self.style.paint(Ink::Strong, "mend:"),
-            finding.remediation.summary
-        )?;
+        writeln!(to, "    {} {}", self.style.paint(Ink::Strong, "mend:"), finding.remediation.summary)?;
         for command in &finding.remediation.commands {
             writeln!(to, "      {command}")?;
         }
-        writeln!(
-            to,
-            "    {}",
-            self.style
-                .paint(Ink::Faint, format!("runbook: {}", finding.runbook))
-        )
+        writeln!(to, "    {}", self.style.paint(Ink::Faint, format!("runbook: {}", finding.runbook)))
     }
 
     /// Rules that are not known, with one cause told once.
     fn unknowns(&self, check: &CheckResult, to: &mut dyn Write) -> io::Result<()> {
         let mut told: Vec<(&str, Option<&str>, bool, Vec<&str>)> = Vec::new();
         for rule in &check.rules {
-            let Outcome::Unknown {
-                why,
-                advice,
-                accepted,
-            } = &rule.outcome
-            else {
+            let Outcome::Unknown { why, advice, accepted } = &rule.outcome else {
                 continue;
             };
-            match told
-                .iter_mut()
-                .find(|(known, _, same, _)| known == why && same == accepted)
-            {
+            match told.iter_mut().find(|(known, _, same, _)| known == why && same == accepted) {
                 Some((_, _, _, rules)) => rules.push(&rule.rule),
                 None => told.push((why, advice.as_deref(), *accepted, vec![&rule.rule])),
             }
         }
         for (why, advice, accepted, rules) in told {
             let word = if accepted { "unknown, accepted" } else { "unknown" };
-            let word = self
-                .style
-                .paint(Ink::Doubt, format!("{word}[{}]", rules.join(", ")));
+            let word = self.style.paint(Ink::Doubt, format!("{word}[{}]", rules.join(", ")));
             writeln!(to, "\n    {word} {why}")?;
             if let Some(advice) = advice {
-                writeln!(
-                    to,
-                    "    {} {advice}",
-                    self.style.paint(Ink::Strong, "to know it:")
-                )?;
+                writeln!(to, "    {} {advice}", self.style.paint(Ink::Strong, "to know it:"))?;
             }
         }
         Ok(())

@@ -11,11 +11,7 @@ use super::store::{API_VERSION, Header, KIND, Store, review_key, text};
 use crate::yaml::{Located, Source, parse_documents};
 
 const DISCOVERY: &str = "APIGroupDiscoveryList";
-const REVIEWS: [&str; 3] = [
-    "SelfSubjectReview",
-    "SelfSubjectAccessReview",
-    "SubjectAccessReview",
-];
+const REVIEWS: [&str; 3] = ["SelfSubjectReview", "SelfSubjectAccessReview", "SubjectAccessReview"];
 
 pub(super) fn read(name: &str, content: &str) -> Result<Store, SnapshotError> {
     let source = Source::new(name, content);
@@ -49,9 +45,7 @@ pub(super) fn read(name: &str, content: &str) -> Result<Store, SnapshotError> {
             let core = value.pointer("/items/0/metadata/name").is_none();
             store.discovery.insert(if core { "/api" } else { "/apis" }, value);
         } else if REVIEWS.contains(&kind.as_str()) {
-            store
-                .reviews
-                .insert((kind, review_key(value.get("spec"))), value["status"].clone());
+            store.reviews.insert((kind, review_key(value.get("spec"))), value["status"].clone());
         } else {
             objects.push(value);
         }
@@ -66,9 +60,7 @@ fn put(store: &mut Store, mut object: Value, plurals: &Plurals, has_header: bool
     let kind = text(&object, "/kind").unwrap_or_default();
     let api_version = text(&object, "/apiVersion").unwrap_or_default();
     let is_list = kind.ends_with("List")
-        && object
-            .get("items")
-            .is_some_and(|items| items.is_array() || items.is_null());
+        && object.get("items").is_some_and(|items| items.is_array() || items.is_null());
     if !is_list {
         store.put(object, plurals);
         return;
@@ -108,11 +100,8 @@ fn complete_lists(store: &mut Store, items: &[Value], typed: (&str, &str), plura
     let kinds: BTreeSet<_> = items.iter().filter_map(of).collect();
     for (api_version, kind) in kinds {
         let same = |item: &&Value| of(item).as_ref() == Some(&(api_version.clone(), kind.clone()));
-        let namespaces: BTreeSet<_> = items
-            .iter()
-            .filter(same)
-            .map(|item| text(item, "/metadata/namespace"))
-            .collect();
+        let namespaces: BTreeSet<_> =
+            items.iter().filter(same).map(|item| text(item, "/metadata/namespace")).collect();
         let only = namespaces.into_iter().collect::<Vec<_>>();
         let path = match only.as_slice() {
             [Some(namespace)] if !is_cluster_wide(&kind) => {

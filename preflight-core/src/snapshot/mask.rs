@@ -11,16 +11,11 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Masks an object. Masking it again changes nothing.
 pub(crate) fn mask(object: &mut Value) {
-    let kind = object
-        .get("kind")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
+    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
-        if let Some(last) = metadata
-            .get_mut("annotations")
-            .and_then(|annotations| annotations.get_mut(LAST_APPLIED))
+        if let Some(last) =
+            metadata.get_mut("annotations").and_then(|annotations| annotations.get_mut(LAST_APPLIED))
         {
             *last = crate::release::last_applied_fingerprint(last.as_str().unwrap_or_default()).into();
         }
@@ -69,10 +64,7 @@ fn mask_value(value: &mut Value) {
     if text.is_empty() || text.starts_with(MASKED) {
         return;
     }
-    let digest: String = Sha256::digest(text.as_bytes())
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest: String =
+        Sha256::digest(text.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     *value = format!("{MASKED}{digest}").into();
 }

@@ -49,10 +49,7 @@ impl Asked {
     }
 
     fn parameter(&self, key: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(found, _)| found == key)
-            .map(|(_, value)| value.as_str())
+        self.query.iter().find(|(found, _)| found == key).map(|(_, value)| value.as_str())
     }
 }
 
@@ -88,11 +85,7 @@ pub struct SnapshotError {
 
 impl SnapshotError {
     fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            place: None,
-            help: None,
-        }
+        Self { message: message.into(), place: None, help: None }
     }
 
     /// Where it is written.
@@ -110,11 +103,7 @@ impl SnapshotError {
 
 impl From<YamlError> for SnapshotError {
     fn from(error: YamlError) -> Self {
-        Self {
-            message: error.message,
-            place: error.place.map(Box::new),
-            help: error.help,
-        }
+        Self { message: error.message, place: error.place.map(Box::new), help: error.help }
     }
 }
 
@@ -142,9 +131,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Self::from_path`].
     pub fn parse(name: &str, text: &str) -> Result<Self, SnapshotError> {
-        Ok(Self {
-            store: Arc::new(file::read(name, text)?),
-        })
+        Ok(Self { store: Arc::new(file::read(name, text)?) })
     }
 
     /// When it was recorded, as RFC 3339, where it says so.
@@ -157,6 +144,12 @@ impl Snapshot {
     #[must_use]
     pub fn server(&self) -> Option<&str> {
         self.store.header.server.as_deref()
+    }
+
+    /// The namespace of objects that name none, where it says so.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.store.header.namespace.as_deref()
     }
 
     /// The answer that the recorded API server gave, or would give.

@@ -11,6 +11,7 @@ use super::mask::mask;
 use super::resources::Plurals;
 use super::store::{API_VERSION, Header, KIND, Refused, Store, Text, cluster_wide, review_key, text};
 use super::yaml_out::to_yaml;
+use crate::cluster::Cluster;
 
 /// Records what an API server answers, for a snapshot. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -60,18 +61,19 @@ impl Recorder {
         }
     }
 
-    /// Writes the snapshot: a header, then plain objects, in an order that does not change.
+    /// Writes the snapshot of a cluster: a header, then plain objects, in an order that does not change.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn write(&self, server: Option<&str>, recorded_at: &str, to: &mut dyn Write) -> io::Result<()> {
+    pub fn write(&self, cluster: &Cluster, recorded_at: &str, to: &mut dyn Write) -> io::Result<()> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let header = Header {
             api_version: API_VERSION.to_owned(),
             kind: KIND.to_owned(),
             recorded_at: Some(recorded_at.to_owned()),
             recorded_by: Some(format!("preflight {}", env!("CARGO_PKG_VERSION"))),
-            server: server.map(str::to_owned),
+            server: cluster.server().map(str::to_owned),
+            namespace: cluster.namespace().map(str::to_owned),
             ..state.store.header.clone()
         };
         write_document(&serde_json::to_value(header)?, to)?;
@@ -91,45 +93,29 @@ impl State {
             return;
         }
         self.plurals.learn(&value);
-        self.store
-            .discovery
-            .insert(if path == "/api" { "/api" } else { "/apis" }, value);
+        self.store.discovery.insert(if path == "/api" { "/api" } else { "/apis" }, value);
     }
 
     fn review(&mut self, asked: &Asked, answer: &Value) {
         let Some(body) = &asked.body else { return };
         let mut review = body.clone();
         review["status"] = answer["status"].clone();
-        if let Some(user) = review
-            .pointer_mut("/status/userInfo")
-            .and_then(Value::as_object_mut)
-        {
+        if let Some(user) = review.pointer_mut("/status/userInfo").and_then(Value::as_object_mut) {
             user.remove("extra");
         }
-        let key = (
-            text(body, "/kind").unwrap_or_default(),
-            review_key(body.get("spec")),
-        );
+        let key = (text(body, "/kind").unwrap_or_default(), review_key(body.get("spec")));
         if self.store.reviews.insert(key, review["status"].clone()).is_none() {
             self.reviews.push(review);
-            self.reviews
-                .sort_by_cached_key(|review| (text(review, "/kind"), review_key(review.get("spec"))));
+            self.reviews.sort_by_cached_key(|review| (text(review, "/kind"), review_key(review.get("spec"))));
         }
     }
 
     fn objects(&mut self, asked: &Asked, path: &str, mut value: Value) {
-        let Some(items) = value
-            .get_mut("items")
-            .and_then(Value::as_array_mut)
-            .map(std::mem::take)
-        else {
+        let Some(items) = value.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take) else {
             self.put(path, value);
             return;
         };
-        let (kind, api_version) = (
-            text(&value, "/kind").unwrap_or_default(),
-            text(&value, "/apiVersion"),
-        );
+        let (kind, api_version) = (text(&value, "/kind").unwrap_or_default(), text(&value, "/apiVersion"));
         let kind = kind.strip_suffix("List").unwrap_or_default().to_owned();
         let pages = self.pages.entry(path.to_owned()).or_default();
         if asked.parameter("continue").is_none() {
@@ -146,10 +132,7 @@ impl State {
         if text(&value, "/metadata/continue").is_some_and(|more| !more.is_empty()) {
             return;
         }
-        let selected = asked
-            .parameter("labelSelector")
-            .or(asked.parameter("fieldSelector"))
-            .is_some();
+        let selected = asked.parameter("labelSelector").or(asked.parameter("fieldSelector")).is_some();
         for item in self.pages.remove(path).unwrap_or_default() {
             self.store.put(item, &self.plurals);
         }
@@ -174,9 +157,7 @@ impl State {
     /// The kind of the objects at a path. Metadata alone is only ever asked of Secrets.
     fn kind_of(&self, path: &str) -> Option<(&'static str, &'static str)> {
         path.starts_with("/api/v1/").then_some(())?;
-        path.split('/')
-            .any(|segment| segment == "secrets")
-            .then_some(("v1", "Secret"))
+        path.split('/').any(|segment| segment == "secrets").then_some(("v1", "Secret"))
     }
 
     fn refused(&mut self, path: &str, code: u16, value: &Value) {

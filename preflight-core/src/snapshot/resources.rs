@@ -51,10 +51,9 @@ impl Plurals {
             for version in items(&group, "versions") {
                 let of = text(&version, "/version").unwrap_or_default();
                 for resource in items(&version, "resources") {
-                    if let (Some(kind), Some(plural)) = (
-                        text(&resource, "/responseKind/kind"),
-                        text(&resource, "/resource"),
-                    ) {
+                    if let (Some(kind), Some(plural)) =
+                        (text(&resource, "/responseKind/kind"), text(&resource, "/resource"))
+                    {
                         self.known.insert((name.clone(), of.clone(), kind), plural);
                     }
                 }
@@ -65,11 +64,7 @@ impl Plurals {
     /// The path of the list that an object is in.
     pub(super) fn list_path(&self, object: &Value) -> Option<String> {
         let (api_version, kind) = (text(object, "/apiVersion")?, text(object, "/kind")?);
-        let path = self.path(
-            &api_version,
-            &kind,
-            text(object, "/metadata/namespace").as_deref(),
-        );
+        let path = self.path(&api_version, &kind, text(object, "/metadata/namespace").as_deref());
         Some(path)
     }
 
@@ -78,11 +73,7 @@ impl Plurals {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let key = (group.to_owned(), version.to_owned(), kind.to_owned());
         let plural = self.known.get(&key).cloned().unwrap_or_else(|| plural(kind));
-        let base = if group.is_empty() {
-            format!("/api/{version}")
-        } else {
-            format!("/apis/{api_version}")
-        };
+        let base = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{api_version}") };
         match namespace {
             Some(namespace) => format!("{base}/namespaces/{namespace}/{plural}"),
             None => format!("{base}/{plural}"),

@@ -8,9 +8,7 @@ pub(super) fn labels_match(object: &Value, selector: &str) -> Option<bool> {
     let label = |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
     requirements(selector)
         .into_iter()
-        .try_fold(true, |all, requirement| {
-            Some(all && label_requirement(requirement.trim(), &label)?)
-        })
+        .try_fold(true, |all, requirement| Some(all && label_requirement(requirement.trim(), &label)?))
 }
 
 /// Requirements are separated by commas outside parentheses.
@@ -28,10 +26,7 @@ fn requirements(selector: &str) -> Vec<&str> {
         }
     }
     found.push(&selector[start..]);
-    found
-        .into_iter()
-        .filter(|requirement| !requirement.trim().is_empty())
-        .collect()
+    found.into_iter().filter(|requirement| !requirement.trim().is_empty()).collect()
 }
 
 fn label_requirement<'a>(requirement: &str, label: &impl Fn(&str) -> Option<&'a str>) -> Option<bool> {
@@ -44,10 +39,7 @@ fn label_requirement<'a>(requirement: &str, label: &impl Fn(&str) -> Option<&'a 
     if let Some((key, value)) = requirement.split_once("!=") {
         return Some(label(key.trim()) != Some(value.trim()));
     }
-    if let Some((key, value)) = requirement
-        .split_once("==")
-        .or_else(|| requirement.split_once('='))
-    {
+    if let Some((key, value)) = requirement.split_once("==").or_else(|| requirement.split_once('=')) {
         return Some(label(key.trim()) == Some(value.trim()));
     }
     match requirement.strip_prefix('!') {
@@ -64,35 +56,28 @@ fn set_requirement<'a>(requirement: &'a str, operator: &str) -> Option<(&'a str,
 }
 
 fn is_key(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
 }
 
 /// Whether an object's fields match. `None`: the selector cannot be read.
 pub(super) fn fields_match(object: &Value, selector: &str) -> Option<bool> {
-    requirements(selector)
-        .into_iter()
-        .try_fold(true, |all, requirement| {
-            let (path, value, wanted) = match requirement.split_once("!=") {
-                Some((path, value)) => (path, value, false),
-                None => {
-                    let (path, value) = requirement
-                        .split_once("==")
-                        .or_else(|| requirement.split_once('='))?;
-                    (path, value, true)
-                }
-            };
-            let pointer = format!("/{}", path.trim().replace('.', "/"));
-            let found = match object.pointer(&pointer) {
-                Some(Value::String(text)) => text.clone(),
-                Some(Value::Bool(value)) => value.to_string(),
-                Some(Value::Number(number)) => number.to_string(),
-                _ => String::new(),
-            };
-            Some(all && ((found == value.trim()) == wanted))
-        })
+    requirements(selector).into_iter().try_fold(true, |all, requirement| {
+        let (path, value, wanted) = match requirement.split_once("!=") {
+            Some((path, value)) => (path, value, false),
+            None => {
+                let (path, value) = requirement.split_once("==").or_else(|| requirement.split_once('='))?;
+                (path, value, true)
+            }
+        };
+        let pointer = format!("/{}", path.trim().replace('.', "/"));
+        let found = match object.pointer(&pointer) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Bool(value)) => value.to_string(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        Some(all && ((found == value.trim()) == wanted))
+    })
 }
 
 #[cfg(test)]

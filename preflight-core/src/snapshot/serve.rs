@@ -18,12 +18,7 @@ pub(super) fn answer(store: &Store, asked: &Asked) -> Result<Answer, NotRecorded
     }
     let path = asked.path.trim_end_matches('/');
     match path {
-        "/version" => store
-            .header
-            .version
-            .as_ref()
-            .map(ok)
-            .ok_or_else(|| missing(asked)),
+        "/version" => store.header.version.as_ref().map(ok).ok_or_else(|| missing(asked)),
         "/readyz" => {
             let readyz = store.header.readyz.as_ref().ok_or_else(|| missing(asked))?;
             Ok(Answer {
@@ -39,11 +34,7 @@ pub(super) fn answer(store: &Store, asked: &Asked) -> Result<Answer, NotRecorded
 
 fn discovery(store: &Store, asked: &Asked, path: &str) -> Result<Answer, NotRecorded> {
     let document = store.discovery.get(path).ok_or_else(|| missing(asked))?;
-    if asked.accept.contains("APIGroupDiscoveryList") {
-        Ok(ok(document))
-    } else {
-        Err(missing(asked))
-    }
+    if asked.accept.contains("APIGroupDiscoveryList") { Ok(ok(document)) } else { Err(missing(asked)) }
 }
 
 fn review(store: &Store, asked: &Asked) -> Result<Answer, NotRecorded> {
@@ -53,15 +44,10 @@ fn review(store: &Store, asked: &Asked) -> Result<Answer, NotRecorded> {
         return Ok(status(refused.code, &refused.reason, &refused.message));
     }
     let found = store.reviews.get(&(kind.clone(), review_key(body.get("spec"))));
-    let status = found.ok_or_else(|| NotRecorded {
-        what: describe_review(&kind, body),
-    })?;
+    let status = found.ok_or_else(|| NotRecorded { what: describe_review(&kind, body) })?;
     let mut answer = body.clone();
     answer["status"] = status.clone();
-    Ok(Answer {
-        code: 201,
-        ..ok(&answer)
-    })
+    Ok(Answer { code: 201, ..ok(&answer) })
 }
 
 fn describe_review(kind: &str, body: &Value) -> String {
@@ -111,12 +97,7 @@ impl<'a> Parts<'a> {
             Some(name) => &path[..path.len() - name.len() - 1],
             None => path,
         };
-        Some(Self {
-            list,
-            group,
-            plural,
-            name,
-        })
+        Some(Self { list, group, plural, name })
     }
 }
 
@@ -145,14 +126,11 @@ fn one(
 
 fn list(store: &Store, asked: &Asked, path: &str) -> Result<Answer, NotRecorded> {
     let mut items = store.list(path).ok_or_else(|| missing(asked))?;
-    for (key, matches) in [
-        ("labelSelector", labels_match as fn(&Value, &str) -> Option<bool>),
-        ("fieldSelector", fields_match),
-    ] {
+    for (key, matches) in
+        [("labelSelector", labels_match as fn(&Value, &str) -> Option<bool>), ("fieldSelector", fields_match)]
+    {
         if let Some(selector) = asked.parameter(key) {
-            let unreadable = || NotRecorded {
-                what: format!("what the selector {selector:?} means"),
-            };
+            let unreadable = || NotRecorded { what: format!("what the selector {selector:?} means") };
             let keep: Vec<bool> = items
                 .iter()
                 .map(|item| matches(item, selector).ok_or_else(unreadable))
@@ -162,11 +140,7 @@ fn list(store: &Store, asked: &Asked, path: &str) -> Result<Answer, NotRecorded>
         }
     }
     let total = items.len();
-    let start = asked
-        .parameter("continue")
-        .and_then(|token| token.parse().ok())
-        .unwrap_or(0)
-        .min(total);
+    let start = asked.parameter("continue").and_then(|token| token.parse().ok()).unwrap_or(0).min(total);
     let limit = asked
         .parameter("limit")
         .and_then(|limit| limit.parse().ok())
@@ -178,22 +152,13 @@ fn list(store: &Store, asked: &Asked, path: &str) -> Result<Answer, NotRecorded>
         metadata["continue"] = end.to_string().into();
         metadata["remainingItemCount"] = (total - end).into();
     }
-    let page: Vec<Value> = items[start..end]
-        .iter()
-        .map(|item| shaped(item, &asked.accept))
-        .collect();
-    let kind = store
-        .kinds
-        .get(&cluster_wide(path))
-        .map_or_else(|| "List".to_owned(), |kind| format!("{kind}List"));
+    let page: Vec<Value> = items[start..end].iter().map(|item| shaped(item, &asked.accept)).collect();
+    let kind =
+        store.kinds.get(&cluster_wide(path)).map_or_else(|| "List".to_owned(), |kind| format!("{kind}List"));
     let api_version = path.trim_start_matches("/apis/").trim_start_matches("/api/");
-    let api_version: Vec<_> = api_version
-        .split('/')
-        .take(if path.starts_with("/apis/") { 2 } else { 1 })
-        .collect();
-    Ok(ok(
-        &json!({"kind": kind, "apiVersion": api_version.join("/"), "metadata": metadata, "items": page}),
-    ))
+    let api_version: Vec<_> =
+        api_version.split('/').take(if path.starts_with("/apis/") { 2 } else { 1 }).collect();
+    Ok(ok(&json!({"kind": kind, "apiVersion": api_version.join("/"), "metadata": metadata, "items": page})))
 }
 
 /// Only the metadata, where that is what is asked for.
@@ -205,11 +170,7 @@ fn shaped(object: &Value, accept: &str) -> Value {
 }
 
 fn ok(value: &Value) -> Answer {
-    Answer {
-        code: 200,
-        content_type: "application/json",
-        body: value.to_string().into_bytes(),
-    }
+    Answer { code: 200, content_type: "application/json", body: value.to_string().into_bytes() }
 }
 
 fn refuse(refused: &Refused) -> Answer {
@@ -225,9 +186,7 @@ fn status(code: u16, reason: &str, message: &str) -> Answer {
 }
 
 fn missing(asked: &Asked) -> NotRecorded {
-    NotRecorded {
-        what: format!("{} {}", asked.method.to_lowercase(), asked.path),
-    }
+    NotRecorded { what: format!("{} {}", asked.method.to_lowercase(), asked.path) }
 }
 
 /// A client whose service is the snapshot.
@@ -276,11 +235,7 @@ fn query_of(query: &str) -> Vec<(String, String)> {
 fn decoded(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let [first, tail @ ..] = rest {
-        let hex = |byte: u8| {
-            char::from(byte)
-                .to_digit(16)
-                .and_then(|digit| u8::try_from(digit).ok())
-        };
+        let hex = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
         match (first, tail) {
             (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
                 bytes.push(hex(*high).unwrap_or(0) * 16 + hex(*low).unwrap_or(0));

@@ -24,6 +24,9 @@ pub(super) struct Header {
     pub(super) recorded_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) server: Option<String>,
+    /// The namespace of objects that name none, as the kubeconfig's context said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) namespace: Option<String>,
     /// `GET /version`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) version: Option<Value>,

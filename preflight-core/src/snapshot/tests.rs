@@ -1,6 +1,11 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Cluster;
+
+/// A cluster to be recorded, as far as its header goes.
+const OF: &str =
+    "{apiVersion: preflight.ameide.io/v1, kind: Snapshot, server: 'https://host:6443', namespace: team}";
 
 fn body(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
@@ -12,10 +17,7 @@ fn get(snapshot: &Snapshot, path: &str) -> Result<(u16, Value), NotRecorded> {
 
 fn query(snapshot: &Snapshot, path: &str, query: &[(&str, &str)]) -> Result<(u16, Value), NotRecorded> {
     let mut asked = Asked::get(path, "application/json");
-    asked.query = query
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
+    asked.query = query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     snapshot.answer(&asked).map(|answer| (answer.code, body(&answer)))
 }
 
@@ -27,11 +29,7 @@ fn parse(text: &str) -> Snapshot {
 fn recorded() -> (Snapshot, String) {
     let recorder = Recorder::new();
     let saw = |path: &str, code: u16, value: &Value| {
-        recorder.saw(
-            &Asked::get(path, "application/json"),
-            code,
-            value.to_string().as_bytes(),
-        );
+        recorder.saw(&Asked::get(path, "application/json"), code, value.to_string().as_bytes());
     };
     saw("/version", 200, &json!({"gitVersion": "v1.36.3"}));
     saw(
@@ -79,21 +77,13 @@ fn recorded() -> (Snapshot, String) {
     let review = Asked {
         method: "POST".into(),
         path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".into(),
-        body: Some(
-            json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
-            "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}}),
-        ),
+        body: Some(json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
+            "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}})),
         ..Asked::get("", "application/json")
     };
-    recorder.saw(
-        &review,
-        201,
-        json!({"status": {"allowed": true}}).to_string().as_bytes(),
-    );
+    recorder.saw(&review, 201, json!({"status": {"allowed": true}}).to_string().as_bytes());
     let mut file = Vec::new();
-    recorder
-        .write(Some("https://host:6443"), "2026-01-01T00:00:00Z", &mut file)
-        .unwrap();
+    recorder.write(&Cluster::from_snapshot(parse(OF)), "2026-01-01T00:00:00Z", &mut file).unwrap();
     let text = String::from_utf8(file).unwrap();
     (parse(&text), text)
 }
@@ -101,32 +91,18 @@ fn recorded() -> (Snapshot, String) {
 #[test]
 fn what_was_recorded_is_answered() {
     let (snapshot, _) = recorded();
-    assert_eq!(snapshot.server(), Some("https://host:6443"));
+    assert_eq!((snapshot.server(), snapshot.namespace()), (Some("https://host:6443"), Some("team")));
     assert_eq!(get(&snapshot, "/version").unwrap().1["gitVersion"], "v1.36.3");
     let (code, list) = get(&snapshot, "/api/v1/namespaces/shop/configmaps").unwrap();
     assert_eq!(
-        (
-            code,
-            list["kind"].as_str(),
-            list["items"].as_array().unwrap().len()
-        ),
+        (code, list["kind"].as_str(), list["items"].as_array().unwrap().len()),
         (200, Some("ConfigMapList"), 2)
     );
-    assert_eq!(
-        get(&snapshot, "/api/v1/namespaces/shop/configmaps/a").unwrap().0,
-        200
-    );
-    assert_eq!(
-        get(&snapshot, "/api/v1/namespaces/shop/configmaps/c").unwrap().0,
-        404,
-        "the list is whole"
-    );
+    assert_eq!(get(&snapshot, "/api/v1/namespaces/shop/configmaps/a").unwrap().0, 200);
+    assert_eq!(get(&snapshot, "/api/v1/namespaces/shop/configmaps/c").unwrap().0, 404, "the list is whole");
     assert_eq!(get(&snapshot, "/api/v1/namespaces/gone").unwrap().0, 404);
     let (code, status) = get(&snapshot, "/api/v1/nodes").unwrap();
-    assert_eq!(
-        (code, status["message"].as_str()),
-        (403, Some("nodes is forbidden"))
-    );
+    assert_eq!((code, status["message"].as_str()), (403, Some("nodes is forbidden")));
 }
 
 #[test]
@@ -180,12 +156,8 @@ fn a_list_is_served_in_pages_and_by_selectors() {
     );
     let names = |query: &[(&str, &str)]| {
         let (_, list) = super::tests::query(&snapshot, "/api/v1/pods", query).unwrap();
-        let names: Vec<_> = list["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|pod| pod["metadata"]["name"].clone())
-            .collect();
+        let names: Vec<_> =
+            list["items"].as_array().unwrap().iter().map(|pod| pod["metadata"]["name"].clone()).collect();
         (names, list["metadata"]["continue"].as_str().map(str::to_owned))
     };
     let (first, more) = names(&[("limit", "2")]);
@@ -223,7 +195,7 @@ fn a_half_read_list_is_not_a_list() {
     let page = json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"continue": "more"}, "items": []});
     recorder.saw(&Asked::get("/api/v1/pods", ""), 200, page.to_string().as_bytes());
     let mut file = Vec::new();
-    recorder.write(None, "", &mut file).unwrap();
+    recorder.write(&Cluster::from_snapshot(parse(OF)), "", &mut file).unwrap();
     assert!(get(&parse(&String::from_utf8(file).unwrap()), "/api/v1/pods").is_err());
 }
 
@@ -231,11 +203,8 @@ fn a_half_read_list_is_not_a_list() {
 fn bad_snapshots_are_told_with_their_place() {
     let error = Snapshot::parse("s.yaml", "a: 1\n").unwrap_err();
     assert!(error.to_string().contains("no apiVersion") && error.advice().is_some());
-    let error = Snapshot::parse(
-        "s.yaml",
-        "apiVersion: preflight.ameide.io/v1\nkind: Snapshot\nlsits: []\n",
-    )
-    .unwrap_err();
+    let error = Snapshot::parse("s.yaml", "apiVersion: preflight.ameide.io/v1\nkind: Snapshot\nlsits: []\n")
+        .unwrap_err();
     assert_eq!(error.place().map(|place| place.line), Some(3));
     assert_eq!(error.advice(), Some("did you mean `lists`?"));
     assert!(Snapshot::parse("s.yaml", "a: [").is_err());

@@ -6,9 +6,8 @@ use std::fmt::Write;
 use serde_json::Value;
 
 /// Words that some reader takes for something else than a string.
-const SPECIAL: &[&str] = &[
-    "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity",
-];
+const SPECIAL: &[&str] =
+    &["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity"];
 
 /// A value as one YAML document.
 pub(crate) fn to_yaml(value: &Value) -> String {
@@ -107,20 +106,14 @@ mod tests {
 
     fn back(value: &Value) -> Value {
         let source = Source::new("x", to_yaml(value));
-        parse_documents(&source)
-            .unwrap()
-            .first()
-            .map_or(Value::Null, crate::yaml::Node::json)
+        parse_documents(&source).unwrap().first().map_or(Value::Null, crate::yaml::Node::json)
     }
 
     #[test]
     fn strings_stay_strings_and_layout_is_block() {
         let value = json!({"a": ["yes", "1", "0644", "x: y", "", {"b": {}, "c": []}], "on": null, "t": "two\nlines", "u": [[1, 2], []]});
         assert_eq!(back(&value), value);
-        assert_eq!(
-            to_yaml(&json!({"a": [{"b": "c", "d": 1}]})),
-            "a:\n  - b: c\n    d: 1\n"
-        );
+        assert_eq!(to_yaml(&json!({"a": [{"b": "c", "d": 1}]})), "a:\n  - b: c\n    d: 1\n");
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

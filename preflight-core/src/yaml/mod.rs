@@ -31,10 +31,7 @@ pub(crate) struct Source {
 impl Source {
     /// A text under a name: a path, or `<stdin>`.
     pub(crate) fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self {
-            name: name.into(),
-            text: text.into(),
-        })
+        Arc::new(Self { name: name.into(), text: text.into() })
     }
 
     /// The name that users know it by.
@@ -109,14 +106,7 @@ pub struct Place {
 impl Place {
     /// A place without a snippet.
     pub fn new(file: impl Into<String>, line: u32, column: u32, length: u32) -> Self {
-        Self {
-            file: file.into(),
-            line,
-            column,
-            length,
-            exact: true,
-            snippet: None,
-        }
+        Self { file: file.into(), line, column, length, exact: true, snippet: None }
     }
 }
 
@@ -137,11 +127,7 @@ pub(crate) struct YamlError {
 
 impl YamlError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            place: None,
-            help: None,
-        }
+        Self { message: message.into(), place: None, help: None }
     }
 
     pub(crate) fn at(mut self, place: Place) -> Self {

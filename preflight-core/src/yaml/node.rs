@@ -57,10 +57,7 @@ impl Node {
     }
 
     fn entry(&self, key: &str) -> Option<(&Key, &Self)> {
-        self.entries()
-            .iter()
-            .find(|(found, _)| found.name == key)
-            .map(|(key, node)| (key, node))
+        self.entries().iter().find(|(found, _)| found.name == key).map(|(key, node)| (key, node))
     }
 
     /// The entries of a mapping; none for anything else.
@@ -102,12 +99,10 @@ impl Node {
     /// The value at a path.
     #[must_use]
     pub(crate) fn at(&self, path: &FieldPath) -> Option<&Self> {
-        path.segments()
-            .iter()
-            .try_fold(self, |node, segment| match segment {
-                Segment::Key(key) => node.get(key),
-                Segment::Index(index) => node.items().get(*index),
-            })
+        path.segments().iter().try_fold(self, |node, segment| match segment {
+            Segment::Key(key) => node.get(key),
+            Segment::Index(index) => node.items().get(*index),
+        })
     }
 
     /// The string at a path of keys, where there is one.
@@ -194,10 +189,7 @@ impl<'de> Deserialize<'de> for Node {
         if matches!(spanned.value, Value::Map(_) | Value::Seq(_)) {
             span.len = 0;
         }
-        Ok(Self {
-            value: spanned.value,
-            span,
-        })
+        Ok(Self { value: spanned.value, span })
     }
 }
 
@@ -215,10 +207,7 @@ impl<'de> Deserialize<'de> for Key {
                 return Err(de::Error::custom("a key of a mapping must be a scalar"));
             }
         };
-        Ok(Self {
-            name,
-            span: spanned.referenced.into(),
-        })
+        Ok(Self { name, span: spanned.referenced.into() })
     }
 }
 
@@ -282,10 +271,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let mut seen = std::collections::HashSet::new();
         while let Some(key) = access.next_key::<Key>()? {
             if !seen.insert(key.name.clone()) {
-                return Err(de::Error::custom(format_args!(
-                    "the key {:?} is written twice",
-                    key.name
-                )));
+                return Err(de::Error::custom(format_args!("the key {:?} is written twice", key.name)));
             }
             entries.push((key, access.next_value()?));
         }

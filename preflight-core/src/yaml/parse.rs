@@ -27,10 +27,7 @@ pub(crate) fn parse_documents(source: &Arc<Source>) -> Result<Vec<Node>, YamlErr
     let options = options(text.len());
     let documents = serde_saphyr::from_multiple_with_options::<Node>(text, options)
         .map_err(|error| explain(source, &error))?;
-    Ok(documents
-        .into_iter()
-        .filter(|node| node.value != Value::Null)
-        .collect())
+    Ok(documents.into_iter().filter(|node| node.value != Value::Null).collect())
 }
 
 /// Reads bytes as text, with a place where they are none.
@@ -40,17 +37,9 @@ pub(crate) fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, YamlError> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        let line = error
-            .as_bytes()
-            .iter()
-            .take(at)
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1;
-        YamlError::new(format!(
-            "{name} is not text: byte {at} (line {line}) is not UTF-8"
-        ))
-        .help("save it in UTF-8, or check that it is the file that you meant")
+        let line = error.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
+        YamlError::new(format!("{name} is not text: byte {at} (line {line}) is not UTF-8"))
+            .help("save it in UTF-8, or check that it is the file that you meant")
     })
 }
 
@@ -111,7 +100,11 @@ fn explain(source: &Arc<Source>, error: &serde_saphyr::Error) -> YamlError {
         explained = YamlError::new(first.to_owned()).help("keep one of them");
     }
     if let Some(location) = error_at {
-        explained = explained.at(source.place(Span::from(location), true));
+        let span = Span::from(location);
+        explained = explained.at(match may_be_secret(source.text(), span.line) {
+            true => source.place_without_snippet(span, true),
+            false => source.place(span, true),
+        });
     }
     if source.text().contains("{{") {
         explained = explained.help(format!(
@@ -120,6 +113,21 @@ fn explain(source: &Arc<Source>, error: &serde_saphyr::Error) -> YamlError {
         ));
     }
     explained
+}
+
+/// Whether a line is in the document of a Secret, or is the value of a variable. What cannot be parsed has to be told
+/// from its looks.
+fn may_be_secret(text: &str, line: u32) -> bool {
+    let lines: Vec<&str> = text.lines().collect();
+    let at = (line.saturating_sub(1) as usize).min(lines.len());
+    let begins = |line: &&str| line.starts_with("---");
+    let start = lines[..at].iter().rposition(begins).map_or(0, |found| found + 1);
+    let end = lines[at..].iter().skip(1).position(begins).map_or(lines.len(), |found| at + 1 + found);
+    let of_secret = lines[start..end.max(start)].iter().any(|line| {
+        let bare: String = line.chars().filter(|c| !c.is_whitespace() && *c != '"' && *c != '\'').collect();
+        bare.contains("kind:Secret")
+    });
+    of_secret || lines.get(at).is_some_and(|line| line.trim_start_matches([' ', '-']).starts_with("value:"))
 }
 
 #[cfg(test)]
@@ -190,35 +198,39 @@ mod tests {
     }
 
     #[test]
+    fn errors_inside_secrets_show_no_text() {
+        for text in [
+            "kind: Pod\n---\nkind: Secret\nstringData:\n  a: [canary\n",
+            "spec:\n  env:\n  - name: A\n    value: \"canary\n",
+            "{\"kind\": \"Secret\", \"data\": {\"a\": \"canary\"",
+        ] {
+            let error = parse_documents(&Source::new("a.yaml", text)).unwrap_err();
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+        let error =
+            parse_documents(&Source::new("a.yaml", "kind: Secret\n---\nkind: Pod\nspec: [a\n")).unwrap_err();
+        assert!(error.place.is_some_and(|place| place.snippet.is_some()));
+    }
+
+    #[test]
     fn hostile_text_is_an_error() {
         let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
         for i in 1..12 {
-            bomb.push_str(&format!(
-                "a{i}: &a{i} [{}]\n",
-                vec![format!("*a{}", i - 1); 9].join(",")
-            ));
+            bomb.push_str(&format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(",")));
         }
         let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
         for text in [bomb, deep, "a: \0".to_owned(), "a: [".to_owned()] {
             assert!(parse_documents(&Source::new("a.yaml", text)).is_err());
         }
         assert!(text_of("a.yaml", vec![0x80; 100 << 20]).is_err());
-        assert!(
-            text_of("a.yaml", vec![b'a', b'\n', 0xff])
-                .unwrap_err()
-                .message
-                .contains("line 2")
-        );
+        assert!(text_of("a.yaml", vec![b'a', b'\n', 0xff]).unwrap_err().message.contains("line 2"));
     }
 
     #[test]
     fn ten_thousand_documents_are_not_hostile() {
         let text =
             "---\nkind: ConfigMap\nmetadata: {name: a, labels: {a: b, c: d}}\ndata: {a: b}\n".repeat(10_000);
-        assert_eq!(
-            parse_documents(&Source::new("a.yaml", text)).unwrap().len(),
-            10_000
-        );
+        assert_eq!(parse_documents(&Source::new("a.yaml", text)).unwrap().len(), 10_000);
     }
 
     proptest! {

@@ -28,13 +28,9 @@ impl FieldPath {
     /// Keys joined by dots: `metadata.name`. Keys that hold dots are added with [`Self::key`].
     #[must_use]
     pub fn of(dotted: &str) -> Self {
-        let segments = dotted
-            .split('.')
-            .filter(|key| !key.is_empty())
-            .map(|key| Segment::Key(key.to_owned()));
-        Self {
-            segments: segments.collect(),
-        }
+        let segments =
+            dotted.split('.').filter(|key| !key.is_empty()).map(|key| Segment::Key(key.to_owned()));
+        Self { segments: segments.collect() }
     }
 
     /// Adds a key.
@@ -79,10 +75,7 @@ impl fmt::Display for FieldPath {
 }
 
 fn is_plain(key: &str) -> bool {
-    !key.is_empty()
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '$')
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '$')
 }
 
 #[cfg(test)]

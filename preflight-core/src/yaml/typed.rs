@@ -35,13 +35,10 @@ impl Located {
 
     /// The path of what could not be read.
     pub(crate) fn path(&self) -> FieldPath {
-        self.segments
-            .iter()
-            .rev()
-            .fold(FieldPath::root(), |path, segment| match segment {
-                Segment::Key(key) => path.key(key.clone()),
-                Segment::Index(index) => path.index(*index),
-            })
+        self.segments.iter().rev().fold(FieldPath::root(), |path, segment| match segment {
+            Segment::Key(key) => path.key(key.clone()),
+            Segment::Index(index) => path.index(*index),
+        })
     }
 }
 
@@ -55,12 +52,7 @@ impl std::error::Error for Located {}
 
 impl de::Error for Located {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self {
-            message: message.to_string(),
-            span: None,
-            help: None,
-            segments: Vec::new(),
-        }
+        Self { message: message.to_string(), span: None, help: None, segments: Vec::new() }
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -119,24 +111,14 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::UInt(value) => visitor.visit_u64(*value),
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Str(value) => visitor.visit_borrowed_str(value),
-            Value::Seq(items) => visitor.visit_seq(Items {
-                items: items.iter(),
-                at: 0,
-            }),
-            Value::Map(entries) => visitor.visit_map(Entries {
-                entries: entries.iter(),
-                value: None,
-            }),
+            Value::Seq(items) => visitor.visit_seq(Items { items: items.iter(), at: 0 }),
+            Value::Map(entries) => visitor.visit_map(Entries { entries: entries.iter(), value: None }),
         };
         read.map_err(|error| error.at(self.span))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Located> {
-        if self.value == Value::Null {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.value == Value::Null { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -154,16 +136,11 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor: V,
     ) -> Result<V::Value, Located> {
         let Value::Str(text) = &self.value else {
-            let message = format_args!(
-                "expected one of {}, found {}",
-                variants.join(", "),
-                self.describe()
-            );
+            let message = format_args!("expected one of {}, found {}", variants.join(", "), self.describe());
             return Err(<Located as de::Error>::custom(message).at(self.span));
         };
         let text: StrDeserializer<'_, Located> = text.as_str().into_deserializer();
-        text.deserialize_enum(name, variants, visitor)
-            .map_err(|error| error.at(self.span))
+        text.deserialize_enum(name, variants, visitor).map_err(|error| error.at(self.span))
     }
 
     forward_to_deserialize_any! {
@@ -186,9 +163,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         };
         let at = self.at;
         self.at += 1;
-        seed.deserialize(node)
-            .map(Some)
-            .map_err(|error| error.under(Segment::Index(at)))
+        seed.deserialize(node).map(Some).map_err(|error| error.under(Segment::Index(at)))
     }
 }
 
@@ -206,19 +181,14 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             return Ok(None);
         };
         let name: StrDeserializer<'_, Located> = key.name.as_str().into_deserializer();
-        seed.deserialize(name)
-            .map(Some)
-            .map_err(|error| error.at(key.span))
+        seed.deserialize(name).map(Some).map_err(|error| error.at(key.span))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Located> {
         let Some((key, node)) = self.value.take() else {
-            return Err(<Located as de::Error>::custom(
-                "a value was asked for before its key",
-            ));
+            return Err(<Located as de::Error>::custom("a value was asked for before its key"));
         };
-        seed.deserialize(node)
-            .map_err(|error| error.under(Segment::Key(key.name.clone())))
+        seed.deserialize(node).map_err(|error| error.under(Segment::Key(key.name.clone())))
     }
 }
 

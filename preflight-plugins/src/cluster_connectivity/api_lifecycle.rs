@@ -258,99 +258,29 @@ mod tests {
         for (group, version, kind, removed, replacement) in [
             ("extensions", "v1beta1", "Ingress", 22, "networking.k8s.io/v1"),
             ("extensions", "v1beta1", "Deployment", 16, "apps/v1"),
-            (
-                "extensions",
-                "v1beta1",
-                "NetworkPolicy",
-                16,
-                "networking.k8s.io/v1",
-            ),
+            ("extensions", "v1beta1", "NetworkPolicy", 16, "networking.k8s.io/v1"),
             ("apps", "v1beta2", "StatefulSet", 16, "apps/v1"),
-            (
-                "networking.k8s.io",
-                "v1beta1",
-                "Ingress",
-                22,
-                "networking.k8s.io/v1",
-            ),
-            (
-                "networking.k8s.io",
-                "v1beta1",
-                "IngressClass",
-                22,
-                "networking.k8s.io/v1",
-            ),
+            ("networking.k8s.io", "v1beta1", "Ingress", 22, "networking.k8s.io/v1"),
+            ("networking.k8s.io", "v1beta1", "IngressClass", 22, "networking.k8s.io/v1"),
             ("policy", "v1beta1", "PodDisruptionBudget", 25, "policy/v1"),
             ("batch", "v1beta1", "CronJob", 25, "batch/v1"),
             ("batch", "v2alpha1", "CronJob", 21, "batch/v1"),
             ("autoscaling", "v2beta1", hpa, 25, "autoscaling/v2"),
             ("autoscaling", "v2beta2", hpa, 26, "autoscaling/v2"),
-            (
-                "rbac.authorization.k8s.io",
-                "v1beta1",
-                "Role",
-                22,
-                "rbac.authorization.k8s.io/v1",
-            ),
-            (
-                "rbac.authorization.k8s.io",
-                "v1alpha1",
-                "Role",
-                23,
-                "rbac.authorization.k8s.io/v1",
-            ),
-            (
-                "apiextensions.k8s.io",
-                "v1beta1",
-                "CustomResourceDefinition",
-                22,
-                "apiextensions.k8s.io/v1",
-            ),
-            (
-                "apiregistration.k8s.io",
-                "v1beta1",
-                "APIService",
-                22,
-                "apiregistration.k8s.io/v1",
-            ),
-            (
-                "discovery.k8s.io",
-                "v1beta1",
-                "EndpointSlice",
-                25,
-                "discovery.k8s.io/v1",
-            ),
+            ("rbac.authorization.k8s.io", "v1beta1", "Role", 22, "rbac.authorization.k8s.io/v1"),
+            ("rbac.authorization.k8s.io", "v1alpha1", "Role", 23, "rbac.authorization.k8s.io/v1"),
+            ("apiextensions.k8s.io", "v1beta1", "CustomResourceDefinition", 22, "apiextensions.k8s.io/v1"),
+            ("apiregistration.k8s.io", "v1beta1", "APIService", 22, "apiregistration.k8s.io/v1"),
+            ("discovery.k8s.io", "v1beta1", "EndpointSlice", 25, "discovery.k8s.io/v1"),
             ("events.k8s.io", "v1beta1", "Event", 25, "events.k8s.io/v1"),
-            (
-                "storage.k8s.io",
-                "v1beta1",
-                "CSIStorageCapacity",
-                27,
-                "storage.k8s.io/v1",
-            ),
-            (
-                "flowcontrol.apiserver.k8s.io",
-                "v1beta2",
-                "FlowSchema",
-                29,
-                "flowcontrol.apiserver.k8s.io/v1",
-            ),
-            (
-                "flowcontrol.apiserver.k8s.io",
-                "v1beta3",
-                "FlowSchema",
-                32,
-                "flowcontrol.apiserver.k8s.io/v1",
-            ),
+            ("storage.k8s.io", "v1beta1", "CSIStorageCapacity", 27, "storage.k8s.io/v1"),
+            ("flowcontrol.apiserver.k8s.io", "v1beta2", "FlowSchema", 29, "flowcontrol.apiserver.k8s.io/v1"),
+            ("flowcontrol.apiserver.k8s.io", "v1beta3", "FlowSchema", 32, "flowcontrol.apiserver.k8s.io/v1"),
         ] {
             let row = lifecycle(group, version, kind).unwrap();
             let replacement = format!("{replacement} {kind}");
             let expected = (Some(removed), Some(replacement.as_str()), None);
-            assert_eq!(
-                (row.removed, row.replacement, row.note),
-                expected,
-                "{group}/{version} {kind}"
-            );
+            assert_eq!((row.removed, row.replacement, row.note), expected, "{group}/{version} {kind}");
         }
     }
 

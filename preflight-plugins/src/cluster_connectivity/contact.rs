@@ -55,9 +55,7 @@ fn remedy(cause: &Rule, context: &Context) -> Remediation {
         to("Check that address and port in the kubeconfig are those of the API server").command(show)
     } else if *cause == WRONG_CLUSTER {
         Remediation::new("Name the context of the right cluster with --context, or correct cluster_uid")
-            .command(format!(
-                "{kubectl} get namespace kube-system -o jsonpath='{{.metadata.uid}}'"
-            ))
+            .command(format!("{kubectl} get namespace kube-system -o jsonpath='{{.metadata.uid}}'"))
     } else {
         Remediation::new("Fetch fresh credentials: sign in again, or issue a new token or certificate")
             .command(format!("{kubectl} auth whoami"))

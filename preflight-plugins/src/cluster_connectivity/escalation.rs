@@ -21,11 +21,7 @@ const CAP: usize = 400;
 pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Reader, release: &Release) {
     let mut rule = check.rule(&ROLE_ESCALATION);
     let identity = context.environment().deployer();
-    for planned in release
-        .objects()
-        .iter()
-        .filter(|planned| planned.object.group() == GROUP)
-    {
+    for planned in release.objects().iter().filter(|planned| planned.object.group() == GROUP) {
         if planned.action == Action::Unchanged {
             continue;
         }
@@ -40,7 +36,8 @@ pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Re
             Ok(Held::All) => rule.examined(),
             Ok(Held::Missing(missing)) => {
                 rule.examined();
-                tell(&mut rule, planned, &missing, identity.as_ref());
+                let who = who(cluster, identity.as_ref()).await;
+                tell(&mut rule, planned, &missing, identity.as_ref(), &who);
             }
             Err(undecided) => {
                 check.need::<()>(&[&ROLE_ESCALATION], Err(undecided));
@@ -56,33 +53,23 @@ enum Held {
     Missing(Vec<Act>),
 }
 
-fn tell(rule: &mut RuleCheck<'_>, planned: &Planned, missing: &[Act], identity: Option<&Identity>) {
+fn tell(
+    rule: &mut RuleCheck<'_>,
+    planned: &Planned,
+    missing: &[Act],
+    identity: Option<&Identity>,
+    who: &str,
+) {
     let binding = planned.object.kind().ends_with("Binding");
     let shown: Vec<_> = missing.iter().take(3).map(Act::describe).collect();
-    let more = if missing.len() > 3 {
-        format!(" and {} more", missing.len() - 3)
-    } else {
-        String::new()
-    };
-    let message = format!(
-        "{} grants what {} does not hold: {}{more}",
-        planned.object.id(),
-        who(identity).replace("The identity", "the identity"),
-        shown.join(", "),
-    );
+    let more = if missing.len() > 3 { format!(" and {} more", missing.len() - 3) } else { String::new() };
+    let message =
+        format!("{} grants what {} does not hold: {}{more}", planned.object.id(), who, shown.join(", "),);
     let (verb, resource, name) = if binding {
         let kind = planned.object.text("roleRef.kind").unwrap_or("Role");
-        (
-            "bind",
-            format!("{}s", kind.to_lowercase()),
-            planned.object.text("roleRef.name").unwrap_or_default(),
-        )
+        ("bind", format!("{}s", kind.to_lowercase()), planned.object.text("roleRef.name").unwrap_or_default())
     } else {
-        (
-            "escalate",
-            format!("{}s", planned.object.kind().to_lowercase()),
-            planned.object.display_name(),
-        )
+        ("escalate", format!("{}s", planned.object.kind().to_lowercase()), planned.object.display_name())
     };
     let field = if binding { "roleRef" } else { "rules" };
     let first = missing.first().map(|act| act.command(identity));
@@ -95,11 +82,7 @@ fn tell(rule: &mut RuleCheck<'_>, planned: &Planned, missing: &[Act], identity: 
     remedy = remedy.command(format!(
         "kubectl create clusterrole may-{verb} --verb={verb} --resource={resource}.{GROUP} --resource-name={name}"
     ));
-    rule.predict(
-        Subject::at(&planned.object, &FieldPath::of(field)),
-        message,
-        remedy,
-    );
+    rule.predict(Subject::at(&planned.object, &FieldPath::of(field)), message, remedy);
 }
 
 async fn role(cluster: &Reader, identity: Option<&Identity>, planned: &Planned) -> Result<Held, Undecided> {
@@ -120,26 +103,14 @@ async fn binding(
     planned: &Planned,
     release: &Release,
 ) -> Result<Held, Undecided> {
-    let (Some(kind), Some(name)) = (
-        planned.object.text("roleRef.kind"),
-        planned.object.text("roleRef.name"),
-    ) else {
+    let (Some(kind), Some(name)) = (planned.object.text("roleRef.kind"), planned.object.text("roleRef.name"))
+    else {
         return Ok(Held::All);
     };
     let of_cluster = kind == "ClusterRole";
-    let resource = if of_cluster {
-        super::cluster_roles()
-    } else {
-        super::roles()
-    };
+    let resource = if of_cluster { super::cluster_roles() } else { super::roles() };
     let namespace = planned.namespace.as_deref();
-    if allowed(
-        cluster,
-        identity,
-        &Act::on("bind", &resource, namespace).named(Some(name)),
-    )
-    .await?
-    {
+    if allowed(cluster, identity, &Act::on("bind", &resource, namespace).named(Some(name))).await? {
         return Ok(Held::All);
     }
     let role_namespace = namespace.filter(|_| !of_cluster);
@@ -187,11 +158,7 @@ async fn held(cluster: &Reader, identity: Option<&Identity>, acts: BTreeSet<Act>
             missing.push(act.clone());
         }
     }
-    Ok(if missing.is_empty() {
-        Held::All
-    } else {
-        Held::Missing(missing)
-    })
+    Ok(if missing.is_empty() { Held::All } else { Held::Missing(missing) })
 }
 
 /// Every single permission that a role grants, in a namespace or in all. A role that aggregates others may come to
@@ -205,19 +172,11 @@ fn granted(role: &Value, namespace: Option<&str>) -> Result<BTreeSet<Act>, Undec
     }
     for rule in role["rules"].as_array().into_iter().flatten() {
         let list = |key: &str| -> Vec<&str> {
-            rule[key]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect()
+            rule[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
         };
         let names = list("resourceNames");
-        let names: Vec<Option<&str>> = if names.is_empty() {
-            vec![None]
-        } else {
-            names.into_iter().map(Some).collect()
-        };
+        let names: Vec<Option<&str>> =
+            if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
         for verb in list("verbs") {
             for path in list("nonResourceURLs") {
                 acts.insert(Act::path(verb, path));
@@ -254,11 +213,7 @@ mod tests {
     use super::*;
 
     fn described(role: &Value) -> Vec<String> {
-        granted(role, Some("shop"))
-            .unwrap()
-            .iter()
-            .map(Act::describe)
-            .collect()
+        granted(role, Some("shop")).unwrap().iter().map(Act::describe).collect()
     }
 
     #[test]
@@ -270,10 +225,7 @@ mod tests {
         ]});
         let all = described(&role);
         assert_eq!(all.len(), 10);
-        assert!(
-            all.contains(&"list pods.apps/log in namespace shop".to_owned()),
-            "{all:?}"
-        );
+        assert!(all.contains(&"list pods.apps/log in namespace shop".to_owned()), "{all:?}");
         assert!(all.contains(&"get secrets \"a\" in namespace shop".to_owned()));
         assert!(all.contains(&"get /healthz".to_owned()));
     }

@@ -188,7 +188,12 @@ async fn release(check: &Examination, context: &Context) {
     let cluster = context.unconnected();
     check.detail("actions", serde_json::json!(release.actions()));
     let minor = cluster.version().await.ok().and_then(|version| version.minor());
-    kinds::examine(check, &release, minor);
+    let discovery = cluster.discovery().await;
+    let of_kinds = [&KIND_NOT_SERVED, &CRD_IN_RELEASE, &API_REMOVED, &API_DEPRECATED, &API_GROUP_UNAVAILABLE];
+    if let Some(discovery) = check.need(&of_kinds, discovery) {
+        kinds::examine(check, &release, &discovery, minor);
+    }
+    kinds::existing(check, &release);
     futures::future::join3(
         namespaces::examine(check, context, &cluster, &release),
         permissions::examine(check, context, &cluster, &release),

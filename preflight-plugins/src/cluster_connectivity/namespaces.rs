@@ -16,10 +16,7 @@ pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Re
     let needed = needed(context, release);
     let names: Vec<&str> = needed.keys().map(String::as_str).collect();
     let resource = super::namespaces();
-    let asking: Vec<_> = names
-        .iter()
-        .map(|name| cluster.get(&resource, None, name).boxed())
-        .collect();
+    let asking: Vec<_> = names.iter().map(|name| cluster.get(&resource, None, name).boxed()).collect();
     let answers = futures::future::join_all(asking).await;
 
     for ((name, need), answer) in needed.iter().zip(answers) {
@@ -74,12 +71,7 @@ impl Need<'_> {
 
 fn needed<'a>(context: &Context, release: &'a Release) -> BTreeMap<String, Need<'a>> {
     let mut needed: BTreeMap<String, Need<'a>> = BTreeMap::new();
-    let entry = || Need {
-        first: None,
-        made: None,
-        lives: false,
-        in_time: true,
-    };
+    let entry = || Need { first: None, made: None, lives: false, in_time: true };
     for (at, planned) in release.objects().iter().enumerate() {
         if let Some(namespace) = &planned.namespace {
             let need = needed.entry(namespace.clone()).or_insert_with(entry);
@@ -94,21 +86,14 @@ fn needed<'a>(context: &Context, release: &'a Release) -> BTreeMap<String, Need<
             need.in_time = need.first.is_none_or(|(first, _)| at < first);
         }
     }
-    if let Some(asked) = context
-        .requested_namespace()
-        .filter(|_| release.objects().is_empty())
-    {
+    if let Some(asked) = context.requested_namespace().filter(|_| release.objects().is_empty()) {
         needed.entry(asked.to_owned()).or_insert_with(entry);
     }
     needed
 }
 
 fn judge_absent(rule: &mut RuleCheck<'_>, context: &Context, name: &str, need: &Need<'_>) {
-    let expected = context
-        .environment()
-        .expects()
-        .iter()
-        .find(|e| e.kind == "Namespace" && e.name == name);
+    let expected = context.environment().expects().iter().find(|e| e.kind == "Namespace" && e.name == name);
     match (need.made, expected) {
         (Some(_), _) if need.in_time => {}
         (Some((_, made)), _) => rule.predict(
@@ -147,9 +132,7 @@ fn fail_terminating(rule: &mut RuleCheck<'_>, subject: Subject, name: &str, live
     let conditions = live.pointer("/status/conditions").and_then(Value::as_array);
     let holding = conditions.into_iter().flatten().find(|condition| {
         condition["status"] == "True"
-            && condition["message"]
-                .as_str()
-                .is_some_and(|message| !message.is_empty())
+            && condition["message"].as_str().is_some_and(|message| !message.is_empty())
     });
     let why = holding.and_then(|condition| condition["message"].as_str());
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::{FutureExt, StreamExt};
 use preflight_core::cluster::{Act, ClusterError, Identity, Permission, Reader, Resource};
 use preflight_core::release::{Action, Planned, Release};
-use preflight_core::{Context, Examination, Method, Remediation, Subject};
+use preflight_core::{Context, Examination, Method, Remediation, RuleCheck, Subject, Undecided};
 
 use super::PERMISSION_MISSING;
 
@@ -23,133 +23,139 @@ struct Need<'a> {
 pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Reader, release: &Release) {
     let identity = context.environment().deployer();
     let mut rule = check.rule(&PERMISSION_MISSING);
+    let needs = needs(release);
+    let mut denied: BTreeMap<Place<'_>, Denied<'_>> = BTreeMap::new();
+    for (act, answer) in ask_all(cluster, identity.as_ref(), needs.keys()).await {
+        let answer = answer.map_err(|error| advise(error, identity.as_ref()));
+        let Some(answer) = check.need(&[&PERMISSION_MISSING], answer) else { continue };
+        rule.examined();
+        let (Act::Resource { verb, group, resource, namespace, .. }, false) = (act, answer.allowed) else {
+            continue;
+        };
+        let need = &needs[act];
+        if !need.certain {
+            let why = format!(
+                "{} may not {}, and whether that is needed is not known: the live object cannot be read",
+                who(cluster, identity.as_ref()).await,
+                act.describe()
+            );
+            check.unknown(&[&PERMISSION_MISSING], why, "grant `get` on the objects of the release");
+            continue;
+        }
+        let all = denied.entry((group, resource, namespace.as_deref())).or_insert_with(|| Denied::first(act));
+        all.add(verb, &need.objects, answer.evaluation_error);
+    }
+    let who = who(cluster, identity.as_ref()).await;
+    for denied in denied.into_values() {
+        denied.tell(&mut rule, release, &who, identity.as_ref());
+    }
+    rule.conclude("permissions");
+}
+
+fn needs(release: &Release) -> BTreeMap<Act, Need<'_>> {
     let mut needs: BTreeMap<Act, Need<'_>> = BTreeMap::new();
     for planned in release.objects() {
         for (act, certain) in acts(planned, release.method()) {
-            let need = needs.entry(act).or_insert_with(|| Need {
-                objects: Vec::new(),
-                certain: false,
-            });
+            let need = needs.entry(act).or_insert_with(|| Need { objects: Vec::new(), certain: false });
             need.objects.push(planned);
             need.certain |= certain;
         }
     }
     for act in of_helm(release) {
-        needs.entry(act).or_insert_with(|| Need {
-            objects: Vec::new(),
-            certain: true,
-        });
+        needs.entry(act).or_insert_with(|| Need { objects: Vec::new(), certain: true });
     }
-    let who = who(identity.as_ref());
-    for (act, answer) in ask_all(cluster, identity.as_ref(), needs.keys()).await {
-        let need = &needs[act];
-        let answer = answer.map_err(|error| advise(error, identity.as_ref()));
-        let Some(answer) = check.need(&[&PERMISSION_MISSING], answer) else {
-            continue;
+    needs
+}
+
+/// API group, plural and namespace.
+type Place<'a> = (&'a str, &'a str, Option<&'a str>);
+
+/// Everything that is refused on one kind in one namespace: one cause, told once.
+struct Denied<'a> {
+    first: &'a Act,
+    verbs: Vec<&'a str>,
+    objects: Vec<&'a Planned>,
+    doubt: Option<String>,
+}
+
+impl<'a> Denied<'a> {
+    const fn first(act: &'a Act) -> Self {
+        Self { first: act, verbs: Vec::new(), objects: Vec::new(), doubt: None }
+    }
+
+    fn add(&mut self, verb: &'a str, objects: &[&'a Planned], doubt: Option<String>) {
+        if !self.verbs.contains(&verb) {
+            self.verbs.push(verb);
+        }
+        for object in objects {
+            if !self.objects.iter().any(|known| std::ptr::eq(*known, *object)) {
+                self.objects.push(object);
+            }
+        }
+        self.doubt = self.doubt.take().or(doubt);
+    }
+
+    fn tell(&self, rule: &mut RuleCheck<'_>, release: &Release, who: &str, identity: Option<&Identity>) {
+        let Act::Resource { group, resource, namespace, .. } = self.first else { return };
+        let verbs = self.verbs.join(", ");
+        let dotted = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
+        let place =
+            namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+        let takes = match self.objects.as_slice() {
+            [] => String::new(),
+            [one] => format!(", which applying {} takes", one.object.id()),
+            [one, more @ ..] => format!(", which applying {} and {} more takes", one.object.id(), more.len()),
         };
-        rule.examined();
-        if answer.allowed {
-            continue;
-        }
-        let what = format!("{who} may not {}", act.describe());
-        if need.certain {
-            let doubt = answer
-                .evaluation_error
-                .map(|error| format!(" (the authorizer could not judge fully: {error})"));
-            let message = format!("{what}{}{}", of_objects(&need.objects), doubt.unwrap_or_default());
-            let subject = need.objects.first().map_or_else(
-                || Subject::new(format!("Helm's release in {}", release.default_namespace())),
-                |planned| Subject::object(&planned.object),
-            );
-            rule.fail(subject, message, remedy(act, identity.as_ref()));
-        } else {
-            let why =
-                format!("{what}, and whether that is needed is not known: the live object cannot be read");
-            check.unknown(
-                &[&PERMISSION_MISSING],
-                why,
-                "grant `get` on the objects of the release",
-            );
-        }
-    }
-    rule.conclude("permissions");
-}
-
-pub(super) fn who(identity: Option<&Identity>) -> String {
-    identity.map_or_else(
-        || "The identity in use".to_owned(),
-        |identity| identity.user.clone(),
-    )
-}
-
-fn of_objects(objects: &[&Planned]) -> String {
-    match objects {
-        [] => String::new(),
-        [one] => format!(", which applying {} takes", one.object.id()),
-        [one, more @ ..] => format!(
-            ", which applying {} and {} more takes",
-            one.object.id(),
-            more.len()
-        ),
+        let doubt =
+            self.doubt.as_ref().map(|error| format!(" (the authorizer could not judge fully: {error})"));
+        let subject = self.objects.first().map_or_else(
+            || Subject::new(format!("Helm's release in {}", release.default_namespace())),
+            |planned| Subject::object(&planned.object),
+        );
+        let message = format!("{who} may not {verbs} {dotted}{place}{takes}{}", doubt.unwrap_or_default());
+        let remedy = Remediation::new(format!("Grant it to {who}, then ask again"))
+            .command(self.first.command(identity))
+            .command(grant(&self.verbs, &dotted, namespace.as_deref(), who));
+        rule.fail(subject, message, remedy);
     }
 }
 
-pub(super) fn advise(error: ClusterError, identity: Option<&Identity>) -> preflight_core::Undecided {
-    let undecided = preflight_core::Undecided::from(error);
+/// The name of the one who deploys: of the other identity, or one's own.
+pub(super) async fn who(cluster: &Reader, identity: Option<&Identity>) -> String {
+    match identity {
+        Some(identity) => identity.user.clone(),
+        None => match cluster.user().await {
+            Ok(user) if !user.username.is_empty() => user.username,
+            _ => "the identity in use".to_owned(),
+        },
+    }
+}
+
+pub(super) fn advise(error: ClusterError, identity: Option<&Identity>) -> Undecided {
+    let undecided = Undecided::from(error);
     match identity {
         Some(_) if undecided.blocked_by().is_none() => undecided
-            .advice("grant create on subjectaccessreviews.authorization.k8s.io (`preflight rbac` prints it)"),
+            .advice("grant create on subjectaccessreviews.authorization.k8s.io (`preflight rbac --deployer` prints it)"),
         _ => undecided,
     }
 }
 
-pub(super) fn remedy(act: &Act, identity: Option<&Identity>) -> Remediation {
-    let to = who(identity);
-    Remediation::new(format!(
-        "Grant it to {}, then ask again",
-        to.replace("The identity", "the identity")
-    ))
-    .command(act.command(identity))
-    .command(grant(act, identity))
-}
-
-/// The command that grants it.
-fn grant(act: &Act, identity: Option<&Identity>) -> String {
-    let user = identity.map_or("USER", |identity| identity.user.as_str());
-    match act {
-        Act::Resource {
-            verb,
-            group,
-            resource,
-            subresource,
-            namespace,
-            ..
-        } => {
-            let group = if group.is_empty() {
-                String::new()
-            } else {
-                format!(".{group}")
-            };
-            let sub = subresource
-                .as_ref()
-                .map(|sub| format!("/{sub}"))
-                .unwrap_or_default();
-            let what = format!("--verb={verb} --resource={resource}{group}{sub}");
-            match namespace {
-                Some(namespace) => format!(
-                    "kubectl create role deploy-{resource} {what} -n {namespace} && \
-                     kubectl create rolebinding deploy-{resource} --role=deploy-{resource} --user={user} -n {namespace}"
-                ),
-                None => format!(
-                    "kubectl create clusterrole deploy-{resource} {what} && \
-                     kubectl create clusterrolebinding deploy-{resource} --clusterrole=deploy-{resource} --user={user}"
-                ),
-            }
-        }
-        Act::Path { verb, path } => {
-            format!("kubectl create clusterrole deploy-path --verb={verb} --non-resource-url={path}")
-        }
-        _ => String::new(),
+/// The command that grants verbs on a kind, in a namespace or in all.
+fn grant(verbs: &[&str], resource: &str, namespace: Option<&str>, who: &str) -> String {
+    let (name, verbs) = (format!("deploy-{resource}"), verbs.join(","));
+    let to = match who.strip_prefix("system:serviceaccount:") {
+        Some(account) => format!("--serviceaccount={account}"),
+        None => format!("--user={who}"),
+    };
+    match namespace {
+        Some(namespace) => format!(
+            "kubectl create role {name} -n {namespace} --verb={verbs} --resource={resource} && \
+             kubectl create rolebinding {name} -n {namespace} --role={name} {to}"
+        ),
+        None => format!(
+            "kubectl create clusterrole {name} --verb={verbs} --resource={resource} && \
+             kubectl create clusterrolebinding {name} --clusterrole={name} {to}"
+        ),
     }
 }
 
@@ -173,10 +179,7 @@ fn acts(planned: &Planned, method: Method) -> Vec<(Act, bool)> {
         for verb in verbs {
             // The name of a new object is not known to the authorizer.
             let name = planned.object.name().filter(|_| *verb != "create");
-            acts.push((
-                Act::on(verb, resource, planned.namespace.as_deref()).named(name),
-                certain,
-            ));
+            acts.push((Act::on(verb, resource, planned.namespace.as_deref()).named(name), certain));
         }
     };
     add(read, true);
@@ -205,9 +208,7 @@ fn of_helm(release: &Release) -> Vec<Act> {
     }
     let secrets = Resource::namespaced("", "v1", "secrets", "Secret");
     let verbs = ["get", "list", "create", "update"];
-    verbs
-        .map(|verb| Act::on(verb, &secrets, Some(release.default_namespace())))
-        .into()
+    verbs.map(|verb| Act::on(verb, &secrets, Some(release.default_namespace()))).into()
 }
 
 /// Asks about every act, many at once.

@@ -60,10 +60,7 @@ async fn version(check: &Examination, cluster: &Reader) {
     if !why.is_empty() {
         rule.warn(
             Subject::new(cluster.server()),
-            format!(
-                "The API server is {}, {why} that this Preflight knows",
-                version.git_version
-            ),
+            format!("The API server is {}, {why} that this Preflight knows", version.git_version),
             Remediation::new("Use a Preflight that knows this version, or upgrade the cluster")
                 .command("kubectl version"),
         );
@@ -87,10 +84,7 @@ async fn clock(check: &Examination, cluster: &Reader) {
     if apart > SKEW {
         rule.warn(
             Subject::new("this machine's clock"),
-            format!(
-                "This machine's clock is {} s {ahead} the API server's",
-                apart.as_secs()
-            ),
+            format!("This machine's clock is {} s {ahead} the API server's", apart.as_secs()),
             Remediation::new("Synchronise the clock that is wrong")
                 .command("timedatectl status")
                 .command("date --utc"),
@@ -133,10 +127,7 @@ mod tests {
     #[test]
     fn dates_of_http_are_read() {
         let date = parse_date("Tue, 24 Nov 2026 10:00:00 GMT").unwrap();
-        assert_eq!(
-            date.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(),
-            1_795_514_400
-        );
+        assert_eq!(date.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs(), 1_795_514_400);
         assert_eq!(parse_date("yesterday"), None);
     }
 }

@@ -59,10 +59,7 @@ impl Api {
             config.auth_info.impersonate_groups = Some(groups.to_vec());
         }
         let client = Client::try_from(config).map_err(|error| other(&error))?;
-        Ok(Self {
-            client,
-            kinds: Arc::default(),
-        })
+        Ok(Self { client, kinds: Arc::default() })
     }
 
     async fn ask(
@@ -77,23 +74,11 @@ impl Api {
             .uri(path)
             .header("content-type", content)
             .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())
-            .map_err(|error| ApiError {
-                code: 0,
-                message: error.to_string(),
-            })?;
-        self.client
-            .request::<Value>(request)
-            .await
-            .map_err(|error| match error {
-                kube::Error::Api(status) => ApiError {
-                    code: status.code,
-                    message: status.message,
-                },
-                error => ApiError {
-                    code: 0,
-                    message: error.to_string(),
-                },
-            })
+            .map_err(|error| ApiError { code: 0, message: error.to_string() })?;
+        self.client.request::<Value>(request).await.map_err(|error| match error {
+            kube::Error::Api(status) => ApiError { code: status.code, message: status.message },
+            error => ApiError { code: 0, message: error.to_string() },
+        })
     }
 
     /// Whether the API server says that it is ready.
@@ -132,8 +117,7 @@ impl Api {
     /// # Errors
     /// The API server refuses.
     pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value, ApiError> {
-        self.ask("PATCH", path, "application/merge-patch+json", Some(patch))
-            .await
+        self.ask("PATCH", path, "application/merge-patch+json", Some(patch)).await
     }
 
     /// Applies an object on the server's side.
@@ -142,8 +126,7 @@ impl Api {
     /// The API server refuses.
     pub async fn server_apply(&self, object: &Value) -> Result<Value, ApiError> {
         let path = format!("{}?fieldManager=kubectl", self.path(object).await?);
-        self.ask("PATCH", &path, "application/apply-patch+yaml", Some(object))
-            .await
+        self.ask("PATCH", &path, "application/apply-patch+yaml", Some(object)).await
     }
 
     /// Replaces what is at a path.
@@ -167,10 +150,7 @@ impl Api {
     /// # Errors
     /// Its kind is not served.
     pub async fn path(&self, object: &Value) -> Result<String, ApiError> {
-        let name = object
-            .pointer("/metadata/name")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         Ok(format!("{}/{name}", self.list_path(object).await?))
     }
 
@@ -179,13 +159,7 @@ impl Api {
     /// # Errors
     /// Its kind is not served.
     pub async fn list_path(&self, object: &Value) -> Result<String, ApiError> {
-        let text = |key: &str| {
-            object
-                .get(key)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         let found = self.kind(&api_version, &kind).await?;
         let base = if api_version.contains('/') {
@@ -193,17 +167,11 @@ impl Api {
         } else {
             format!("/api/{api_version}")
         };
-        Ok(
-            match object
-                .pointer("/metadata/namespace")
-                .and_then(Value::as_str)
-                .filter(|_| found.namespaced)
-            {
-                Some(namespace) => format!("{base}/namespaces/{namespace}/{}", found.plural),
-                None if found.namespaced => format!("{base}/namespaces/default/{}", found.plural),
-                None => format!("{base}/{}", found.plural),
-            },
-        )
+        Ok(match object.pointer("/metadata/namespace").and_then(Value::as_str).filter(|_| found.namespaced) {
+            Some(namespace) => format!("{base}/namespaces/{namespace}/{}", found.plural),
+            None if found.namespaced => format!("{base}/namespaces/default/{}", found.plural),
+            None => format!("{base}/{}", found.plural),
+        })
     }
 
     /// Whether a kind's objects have namespaces.
@@ -215,12 +183,8 @@ impl Api {
     }
 
     async fn kind(&self, api_version: &str, kind: &str) -> Result<Kind, ApiError> {
-        let known = |kinds: &[Kind]| {
-            kinds
-                .iter()
-                .find(|k| k.api_version == api_version && k.kind == kind)
-                .cloned()
-        };
+        let known =
+            |kinds: &[Kind]| kinds.iter().find(|k| k.api_version == api_version && k.kind == kind).cloned();
         if let Some(found) = known(&self.kinds.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(found);
         }
@@ -233,10 +197,8 @@ impl Api {
             code: 404,
             message: format!("no matches for kind {kind:?} in version {api_version:?}"),
         };
-        let list = self
-            .get(&path)
-            .await
-            .map_err(|error| if error.code == 404 { missing() } else { error })?;
+        let list =
+            self.get(&path).await.map_err(|error| if error.code == 404 { missing() } else { error })?;
         let resources = list["resources"].as_array().cloned().unwrap_or_default();
         let fresh: Vec<_> = resources
             .iter()
@@ -249,10 +211,7 @@ impl Api {
             })
             .collect();
         let found = known(&fresh);
-        self.kinds
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(fresh);
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).extend(fresh);
         found.ok_or_else(missing)
     }
 

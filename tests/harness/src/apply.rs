@@ -54,25 +54,14 @@ pub async fn apply(api: &Api, objects: &[Value], method: Apply, namespace: Optio
 
 /// Puts the object into its namespace.
 async fn place(api: &Api, object: &mut Value, namespace: Option<&str>) -> Result<(), String> {
-    let text = |key: &str| {
-        object
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let namespaced = api
-        .is_namespaced(&text("apiVersion"), &text("kind"))
-        .await
-        .map_err(|error| error.to_string())?;
-    let own = object
-        .pointer("/metadata/namespace")
-        .and_then(Value::as_str)
-        .map(str::to_owned);
+    let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let namespaced =
+        api.is_namespaced(&text("apiVersion"), &text("kind")).await.map_err(|error| error.to_string())?;
+    let own = object.pointer("/metadata/namespace").and_then(Value::as_str).map(str::to_owned);
     match (own, namespace) {
-        (Some(own), Some(asked)) if own != asked && namespaced => Err(format!(
-            "the namespace {own:?} of the object does not match the namespace {asked:?}"
-        )),
+        (Some(own), Some(asked)) if own != asked && namespaced => {
+            Err(format!("the namespace {own:?} of the object does not match the namespace {asked:?}"))
+        }
         (None, asked) if namespaced => {
             object["metadata"]["namespace"] = asked.unwrap_or("default").into();
             Ok(())
@@ -86,10 +75,7 @@ async fn one(api: &Api, object: &Value, method: Apply) -> Result<(), ApiError> {
         return api.create(object).await.map(drop);
     }
     if object.pointer("/metadata/name").is_none() {
-        return Err(ApiError {
-            code: 0,
-            message: "cannot use generate name with apply".to_owned(),
-        });
+        return Err(ApiError { code: 0, message: "cannot use generate name with apply".to_owned() });
     }
     if method == Apply::Server {
         return api.server_apply(object).await.map(drop);
@@ -124,10 +110,7 @@ async fn established(api: &Api, definition: &Value) {
     let until = Instant::now() + ESTABLISHING;
     while Instant::now() < until {
         let live = api.get(&path).await.unwrap_or_default();
-        let conditions = live["status"]["conditions"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
+        let conditions = live["status"]["conditions"].as_array().cloned().unwrap_or_default();
         if conditions
             .iter()
             .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
@@ -137,11 +120,7 @@ async fn established(api: &Api, definition: &Value) {
             let group = live["spec"]["group"].as_str().unwrap_or_default();
             let version = live["spec"]["versions"][0]["name"].as_str().unwrap_or_default();
             let kind = live["spec"]["names"]["kind"].as_str().unwrap_or_default();
-            if api
-                .is_namespaced(&format!("{group}/{version}"), kind)
-                .await
-                .is_ok()
-            {
+            if api.is_namespaced(&format!("{group}/{version}"), kind).await.is_ok() {
                 return;
             }
         }

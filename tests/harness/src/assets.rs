@@ -14,9 +14,7 @@ pub struct Unavailable {
 
 impl Unavailable {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 
     /// Whether the tests must not do without it (`PREFLIGHT_REQUIRE_ENVTEST=1`).
@@ -48,29 +46,19 @@ impl Assets {
 }
 
 fn named() -> Option<Result<Assets, Unavailable>> {
-    let variable = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = variable("KUBEBUILDER_ASSETS");
     let of =
         |name: &str, file: &str| variable(name).or_else(|| folder.as_ref().map(|folder| folder.join(file)));
-    let (etcd, api_server) = (
-        of("TEST_ASSET_ETCD", "etcd")?,
-        of("TEST_ASSET_KUBE_APISERVER", "kube-apiserver")?,
-    );
+    let (etcd, api_server) =
+        (of("TEST_ASSET_ETCD", "etcd")?, of("TEST_ASSET_KUBE_APISERVER", "kube-apiserver")?);
     for path in [&etcd, &api_server] {
         if !path.is_file() {
             return Some(Err(Unavailable::new(format!("there is no {}", path.display()))));
         }
     }
     let controllers = folder.filter(|folder| folder.join("kube-controller-manager").is_file());
-    Some(Ok(Assets {
-        etcd,
-        api_server,
-        controllers,
-    }))
+    Some(Ok(Assets { etcd, api_server, controllers }))
 }
 
 fn build() -> Result<Assets, Unavailable> {
@@ -81,14 +69,8 @@ fn build() -> Result<Assets, Unavailable> {
         .output()
         .map_err(|error| Unavailable::new(format!("cannot run {}: {error}", script.display())))?;
     if !output.status.success() {
-        let why = if output.status.code() == Some(3) {
-            "Go is not installed"
-        } else {
-            "it does not build"
-        };
-        return Err(Unavailable::new(format!(
-            "the control plane cannot be built: {why}"
-        )));
+        let why = if output.status.code() == Some(3) { "Go is not installed" } else { "it does not build" };
+        return Err(Unavailable::new(format!("the control plane cannot be built: {why}")));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let folder = PathBuf::from(text.lines().last().unwrap_or_default());

@@ -80,23 +80,14 @@ impl ControlPlane {
             format!("--cert-dir={}", file("certs")),
             format!("--service-account-issuer={ISSUER}"),
             format!("--service-account-key-file={}", file("service-accounts.pub")),
-            format!(
-                "--service-account-signing-key-file={}",
-                file("service-accounts.key")
-            ),
+            format!("--service-account-signing-key-file={}", file("service-accounts.key")),
             format!("--token-auth-file={}", file("tokens.csv")),
             "--authorization-mode=RBAC".to_owned(),
             "--service-cluster-ip-range=10.0.0.0/20".to_owned(),
         ];
-        children.push((
-            "kube-apiserver",
-            spawn(&assets.api_server, &path, "kube-apiserver", &flags)?,
-        ));
+        children.push(("kube-apiserver", spawn(&assets.api_server, &path, "kube-apiserver", &flags)?));
 
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let admin = credentials.kubeconfig(&server, &User::Admin, "harness")?;
         let mut plane = Self {
             folder,
@@ -116,9 +107,7 @@ impl ControlPlane {
 
     fn start_controllers(&mut self, assets: &Assets, admin: &Path) -> io::Result<()> {
         let Some(binaries) = &assets.controllers else {
-            return Err(io::Error::other(
-                "there is no kube-controller-manager beside the API server",
-            ));
+            return Err(io::Error::other("there is no kube-controller-manager beside the API server"));
         };
         let path = self.folder.path().to_owned();
         let common = [
@@ -135,20 +124,14 @@ impl ControlPlane {
         manager.push(format!("--root-ca-file={}", path.join("ca.crt").display()));
         // Its nodes have no kubelets that could renew their leases.
         manager.push("--controllers=*,-node-lifecycle-controller".to_owned());
-        for (name, flags) in [
-            ("kube-controller-manager", manager),
-            ("kube-scheduler", common.to_vec()),
-        ] {
-            self.children
-                .push((name, spawn(&binaries.join(name), &path, name, &flags)?));
+        for (name, flags) in [("kube-controller-manager", manager), ("kube-scheduler", common.to_vec())] {
+            self.children.push((name, spawn(&binaries.join(name), &path, name, &flags)?));
         }
         let kubelets = kubelets::play(self.api.clone());
         self.runtime.spawn(kubelets);
         let api = self.api.clone();
         let account = "/api/v1/namespaces/default/serviceaccounts/default";
-        self.wait_for("the ServiceAccount default", || {
-            self.runtime.block_on(api.get(account)).is_ok()
-        })
+        self.wait_for("the ServiceAccount default", || self.runtime.block_on(api.get(account)).is_ok())
     }
 
     fn wait_until_ready(&self) -> io::Result<()> {
@@ -206,14 +189,8 @@ impl ControlPlane {
     pub fn restart_with(&mut self, admission_plugins: &[&str]) -> io::Result<()> {
         self.stop_api_server()?;
         let (binary, mut flags) = self.api_server.clone();
-        flags.push(format!(
-            "--enable-admission-plugins={}",
-            admission_plugins.join(",")
-        ));
-        self.children.push((
-            "kube-apiserver",
-            spawn(&binary, self.folder.path(), "kube-apiserver", &flags)?,
-        ));
+        flags.push(format!("--enable-admission-plugins={}", admission_plugins.join(",")));
+        self.children.push(("kube-apiserver", spawn(&binary, self.folder.path(), "kube-apiserver", &flags)?));
         self.wait_until_ready()
     }
 
@@ -267,10 +244,5 @@ fn spawn(binary: &Path, folder: &Path, name: &str, flags: &[String]) -> io::Resu
     } else {
         Command::new(binary)
     };
-    command
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
+    command.args(flags).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
 }

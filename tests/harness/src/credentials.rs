@@ -66,9 +66,7 @@ impl Credentials {
         let service_accounts = KeyPair::generate().map_err(other)?;
 
         let mut server = CertificateParams::new(vec!["localhost".to_owned()]).map_err(other)?;
-        server
-            .subject_alt_names
-            .push(SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()));
+        server.subject_alt_names.push(SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()));
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let server_key = KeyPair::generate().map_err(other)?;
         let server = server.signed_by(&server_key, &ca).map_err(other)?;
@@ -76,21 +74,10 @@ impl Credentials {
         fs::write(folder.join("ca.crt"), &ca_pem)?;
         fs::write(folder.join("server.crt"), server.pem())?;
         fs::write(folder.join("server.key"), server_key.serialize_pem())?;
-        fs::write(
-            folder.join("service-accounts.key"),
-            service_accounts.serialize_pem(),
-        )?;
-        fs::write(
-            folder.join("service-accounts.pub"),
-            service_accounts.public_key_pem(),
-        )?;
+        fs::write(folder.join("service-accounts.key"), service_accounts.serialize_pem())?;
+        fs::write(folder.join("service-accounts.pub"), service_accounts.public_key_pem())?;
         fs::write(folder.join("tokens.csv"), TOKENS)?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            ca,
-            ca_pem,
-            service_accounts,
-        })
+        Ok(Self { folder: folder.to_owned(), ca, ca_pem, service_accounts })
     }
 
     /// Writes a kubeconfig. Its only context has the given name.
@@ -111,10 +98,8 @@ impl Credentials {
             "contexts": [{"name": context, "context": {"cluster": "harness", "user": "user"}}],
             "current-context": context,
         });
-        let name: String = format!("{user:?}-{context}")
-            .chars()
-            .filter(|c| c.is_alphanumeric() || *c == '-')
-            .collect();
+        let name: String =
+            format!("{user:?}-{context}").chars().filter(|c| c.is_alphanumeric() || *c == '-').collect();
         let path = self.folder.join(format!("kubeconfig-{name}"));
         fs::write(&path, serde_json::to_string_pretty(&config)?)?;
         Ok(path)
@@ -157,11 +142,7 @@ impl Credentials {
         let hour = std::time::Duration::from_secs(3600);
         let span = std::time::Duration::from_secs(seconds.unsigned_abs());
         params.not_before = (now - hour - span).into();
-        params.not_after = if seconds < 0 {
-            (now - span).into()
-        } else {
-            (now + span).into()
-        };
+        params.not_after = if seconds < 0 { (now - span).into() } else { (now + span).into() };
         let key = KeyPair::generate().map_err(other)?;
         let certificate = params.signed_by(&key, &self.ca).map_err(other)?;
         let encode = |text: String| base64::engine::general_purpose::STANDARD.encode(text);

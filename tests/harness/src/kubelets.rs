@@ -46,9 +46,7 @@ async fn play_pod(api: &Api, pod: &Value) {
         None if text(pod, "/spec/restartPolicy") != "Always" => finished(pod),
         None => running(pod),
     };
-    let _ = api
-        .merge(&format!("{path}/status"), &json!({"status": status}))
-        .await;
+    let _ = api.merge(&format!("{path}/status"), &json!({"status": status})).await;
 }
 
 /// Why the pod would not start.
@@ -65,23 +63,14 @@ async fn hindrance(api: &Api, pod: &Value, namespace: &str) -> Option<(&'static 
     for (plural, name) in wanted(pod) {
         let path = format!("/api/v1/namespaces/{namespace}/{plural}/{name}");
         if api.get(&path).await.is_err_and(|error| error.code == 404) {
-            return Some((
-                "CreateContainerConfigError",
-                format!("{plural} {name:?} not found"),
-            ));
+            return Some(("CreateContainerConfigError", format!("{plural} {name:?} not found")));
         }
     }
     None
 }
 
 fn containers(pod: &Value) -> Vec<&Value> {
-    let list = |key: &str| {
-        pod["spec"][key]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-    };
+    let list = |key: &str| pod["spec"][key].as_array().into_iter().flatten().collect::<Vec<_>>();
     [list("initContainers"), list("containers")].concat()
 }
 
@@ -112,10 +101,7 @@ fn wanted(pod: &Value) -> Vec<(&'static str, String)> {
 }
 
 fn now() -> String {
-    jiff::Timestamp::now()
-        .round(jiff::Unit::Second)
-        .map(|now| now.to_string())
-        .unwrap_or_default()
+    jiff::Timestamp::now().round(jiff::Unit::Second).map(|now| now.to_string()).unwrap_or_default()
 }
 
 fn conditions(ready: bool, reason: &str) -> Value {
@@ -133,12 +119,7 @@ fn statuses(pod: &Value, ready: bool, state: &Value) -> Value {
         json!({"name": container["name"], "image": container["image"], "imageID": "", "ready": ready,
                "started": ready, "restartCount": 0, "state": state})
     };
-    pod["spec"]["containers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(one)
-        .collect()
+    pod["spec"]["containers"].as_array().into_iter().flatten().map(one).collect()
 }
 
 fn running(pod: &Value) -> Value {
@@ -167,15 +148,11 @@ async fn provision(api: &Api, claim: &Value) {
     {
         return;
     }
-    let Ok(class_object) = api
-        .get(&format!("/apis/storage.k8s.io/v1/storageclasses/{class}"))
-        .await
-    else {
+    let Ok(class_object) = api.get(&format!("/apis/storage.k8s.io/v1/storageclasses/{class}")).await else {
         return;
     };
-    let selected = claim
-        .pointer("/metadata/annotations")
-        .and_then(|all| all.get("volume.kubernetes.io/selected-node"));
+    let selected =
+        claim.pointer("/metadata/annotations").and_then(|all| all.get("volume.kubernetes.io/selected-node"));
     let waits = text(&class_object, "/volumeBindingMode") == "WaitForFirstConsumer";
     if text(&class_object, "/provisioner") != PROVISIONER || (waits && selected.is_none()) {
         return;

@@ -23,19 +23,10 @@ pub struct Landing {
 pub async fn settle(api: &Api, applied: &[Applied], patience: Duration) -> Landing {
     let refused: Vec<String> = applied
         .iter()
-        .filter_map(|applied| {
-            Some(format!(
-                "{}: {}",
-                name(&applied.object),
-                applied.result.as_ref().err()?
-            ))
-        })
+        .filter_map(|applied| Some(format!("{}: {}", name(&applied.object), applied.result.as_ref().err()?)))
         .collect();
     if !refused.is_empty() {
-        return Landing {
-            landed: false,
-            why: refused,
-        };
+        return Landing { landed: false, why: refused };
     }
     let until = Instant::now() + patience;
     let (mut before, mut since) = (Vec::new(), Instant::now());
@@ -47,37 +38,21 @@ pub async fn settle(api: &Api, applied: &[Applied], patience: Duration) -> Landi
             }
         }
         if open.is_empty() {
-            return Landing {
-                landed: true,
-                why: open,
-            };
+            return Landing { landed: true, why: open };
         }
         if open != before {
             (before, since) = (open.clone(), Instant::now());
         }
         if since.elapsed() > STAND_STILL || Instant::now() > until {
-            return Landing {
-                landed: false,
-                why: open,
-            };
+            return Landing { landed: false, why: open };
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
 fn name(object: &Value) -> String {
-    let text = |pointer: &str| {
-        object
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    format!(
-        "{} {}/{}",
-        text("/kind"),
-        text("/metadata/namespace"),
-        text("/metadata/name")
-    )
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    format!("{} {}/{}", text("/kind"), text("/metadata/namespace"), text("/metadata/name"))
 }
 
 /// What keeps an object from having landed.
@@ -116,10 +91,7 @@ async fn missing(api: &Api, object: &Value) -> Option<String> {
         "ReplicaSet" => rolled_out(count("readyReplicas"), wanted),
         "DaemonSet" => {
             let wanted = count("desiredNumberScheduled");
-            rolled_out(
-                count("updatedNumberScheduled").min(count("numberAvailable")),
-                wanted,
-            )
+            rolled_out(count("updatedNumberScheduled").min(count("numberAvailable")), wanted)
         }
         "Job" => (!is_true("Complete")).then(|| "it is not complete".to_owned()),
         "Pod" => {

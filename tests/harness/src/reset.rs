@@ -70,9 +70,7 @@ async fn remove(api: &Api) -> usize {
                 drop_finalizers(api, &format!("{list}/{name}"), &object).await;
                 // It may have gone by itself.
                 let _ = api
-                    .delete(&format!(
-                        "{list}/{name}?gracePeriodSeconds=0&propagationPolicy=Background"
-                    ))
+                    .delete(&format!("{list}/{name}?gracePeriodSeconds=0&propagationPolicy=Background"))
                     .await;
             }
         }
@@ -86,10 +84,7 @@ async fn remove(api: &Api) -> usize {
         let _ = api.delete(&format!("/api/v1/namespaces/{name}")).await;
         for list in ["configmaps", "persistentvolumeclaims", "pods"] {
             for object in api.items(&format!("/api/v1/namespaces/{name}/{list}")).await {
-                let path = format!(
-                    "/api/v1/namespaces/{name}/{list}/{}",
-                    text(&object, "/metadata/name")
-                );
+                let path = format!("/api/v1/namespaces/{name}/{list}/{}", text(&object, "/metadata/name"));
                 drop_finalizers(api, &path, &object).await;
             }
         }
@@ -98,27 +93,19 @@ async fn remove(api: &Api) -> usize {
 }
 
 fn text(value: &Value, pointer: &str) -> String {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn is_ours(list: &str, name: &str, object: &Value) -> bool {
-    let bootstrapped = object
-        .pointer("/metadata/labels/kubernetes.io~1bootstrapping")
-        .is_some();
+    let bootstrapped = object.pointer("/metadata/labels/kubernetes.io~1bootstrapping").is_some();
     let of_system = name.starts_with("system:") || name.starts_with("system-") || name.starts_with("kube-");
     let local = list.ends_with("/apiservices") && object["spec"]["service"].is_null();
     !bootstrapped && !of_system && !local
 }
 
 async fn drop_finalizers(api: &Api, path: &str, object: &Value) {
-    let held = object
-        .pointer("/metadata/finalizers")
-        .and_then(Value::as_array)
-        .is_some_and(|all| !all.is_empty());
+    let held =
+        object.pointer("/metadata/finalizers").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
     if held {
         let _ = api.merge(path, &json!({"metadata": {"finalizers": null}})).await;
     }

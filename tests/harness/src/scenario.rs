@@ -145,30 +145,18 @@ impl Scenario {
     /// # Errors
     /// It has no `expect.yaml`, or one that does not fit.
     pub fn load(folder: &Path) -> io::Result<Self> {
-        let name = folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(folder.join("expect.yaml"))?;
         let expect =
             serde_saphyr::from_str(&text).map_err(|error| io::Error::other(format!("{name}: {error}")))?;
-        Ok(Self {
-            name,
-            folder: folder.to_owned(),
-            expect,
-        })
+        Ok(Self { name, folder: folder.to_owned(), expect })
     }
 
     /// The manifests: `manifests.yaml`, or the folder `manifests`.
     #[must_use]
     pub fn manifests(&self) -> PathBuf {
         let file = self.folder.join("manifests.yaml");
-        if file.is_file() {
-            file
-        } else {
-            self.folder.join("manifests")
-        }
+        if file.is_file() { file } else { self.folder.join("manifests") }
     }
 
     /// The environment's entry as JSON.
@@ -177,11 +165,8 @@ impl Scenario {
     /// It cannot be read.
     pub fn environment(&self) -> io::Result<Value> {
         let path = self.folder.join("environment.yaml");
-        let mut environment = if path.is_file() {
-            documents(&path)?.pop().unwrap_or(json!({}))
-        } else {
-            json!({})
-        };
+        let mut environment =
+            if path.is_file() { documents(&path)?.pop().unwrap_or(json!({})) } else { json!({}) };
         let method = match self.expect.apply {
             Apply::Server => "server",
             Apply::Create => "create",
@@ -203,19 +188,11 @@ impl Scenario {
         }
         let live = self.folder.join("live.yaml");
         if live.is_file() {
-            let applied = apply(
-                api,
-                &documents(&live)?,
-                self.expect.apply,
-                self.expect.namespace.as_deref(),
-            )
-            .await;
+            let applied =
+                apply(api, &documents(&live)?, self.expect.apply, self.expect.namespace.as_deref()).await;
             let landing = settle(api, &applied, PATIENCE).await;
             if !landing.landed {
-                return Err(io::Error::other(format!(
-                    "live.yaml does not land: {}",
-                    landing.why.join(", ")
-                )));
+                return Err(io::Error::other(format!("live.yaml does not land: {}", landing.why.join(", "))));
             }
         }
         Ok(())
@@ -226,16 +203,8 @@ impl Scenario {
         let mut names = std::collections::BTreeSet::new();
         for file in ["cluster.yaml", "live.yaml", "manifests.yaml"] {
             let path = self.folder.join(file);
-            for object in if path.is_file() {
-                documents(&path)?
-            } else {
-                Vec::new()
-            } {
-                let key = if object["kind"] == "Namespace" {
-                    "name"
-                } else {
-                    "namespace"
-                };
+            for object in if path.is_file() { documents(&path)? } else { Vec::new() } {
+                let key = if object["kind"] == "Namespace" { "name" } else { "namespace" };
                 names.extend(object["metadata"][key].as_str().map(str::to_owned));
             }
         }
@@ -256,27 +225,12 @@ impl Scenario {
     /// The manifests cannot be read, or the identity cannot be had.
     pub async fn land(&self, plane: &ControlPlane) -> io::Result<Landing> {
         let path = self.manifests();
-        let mut objects = if path.is_dir() {
-            folder_documents(&path)?
-        } else {
-            documents(&path)?
-        };
+        let mut objects = if path.is_dir() { folder_documents(&path)? } else { documents(&path)? };
         let deployer = self.environment()?["deployer"].clone();
-        let user = deployer
-            .as_str()
-            .or_else(|| deployer["user"].as_str())
-            .map(str::to_owned);
-        let groups = deployer["groups"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned);
-        let who = if user.is_some() {
-            User::Admin
-        } else {
-            self.expect.identity.user()
-        };
+        let user = deployer.as_str().or_else(|| deployer["user"].as_str()).map(str::to_owned);
+        let groups =
+            deployer["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+        let who = if user.is_some() { User::Admin } else { self.expect.identity.user() };
         let kubeconfig = plane.kubeconfig(&who, "harness")?;
         let api = Api::acting_as(&kubeconfig, user.as_deref(), &groups.collect::<Vec<_>>()).await?;
         let environment = self.environment()?;
@@ -296,19 +250,9 @@ impl Scenario {
             if let Some(namespace) = expected["namespace"].as_str() {
                 object["metadata"]["namespace"] = namespace.into();
             }
-            plane
-                .api()
-                .create(&object)
-                .await
-                .map_err(|error| io::Error::other(error.to_string()))?;
+            plane.api().create(&object).await.map_err(|error| io::Error::other(error.to_string()))?;
         }
-        let applied = apply(
-            &api,
-            &objects,
-            self.expect.apply,
-            self.expect.namespace.as_deref(),
-        )
-        .await;
+        let applied = apply(&api, &objects, self.expect.apply, self.expect.namespace.as_deref()).await;
         // The deployer may not look at everything that it makes.
         Ok(settle(plane.api(), &applied, PATIENCE).await)
     }
@@ -322,21 +266,13 @@ impl Scenario {
             wrong.push(format!("{} expected: {}", expect.verdict, said.headline));
         }
         let lacks = |wanted: &[String], found: &[String]| {
-            wanted
-                .iter()
-                .filter(|rule| !found.contains(rule))
-                .cloned()
-                .collect::<Vec<_>>()
+            wanted.iter().filter(|rule| !found.contains(rule)).cloned().collect::<Vec<_>>()
         };
         wrong.extend(
-            lacks(&expect.rules, &said.findings)
-                .into_iter()
-                .map(|rule| format!("no finding of {rule}")),
+            lacks(&expect.rules, &said.findings).into_iter().map(|rule| format!("no finding of {rule}")),
         );
         wrong.extend(
-            lacks(&expect.unknown, &said.unknown)
-                .into_iter()
-                .map(|rule| format!("{rule} is not unknown")),
+            lacks(&expect.unknown, &said.unknown).into_iter().map(|rule| format!("{rule} is not unknown")),
         );
         let landed = landing.map(|landing| landing.landed);
         let (mut false_go, mut false_no_go) = (false, false);
@@ -369,22 +305,16 @@ pub async fn make_cluster(api: &Api, objects: &[Value]) -> io::Result<()> {
     let applied = apply(api, objects, Apply::Create, None).await;
     for done in &applied {
         if let Err(why) = &done.result {
-            return Err(io::Error::other(format!(
-                "cluster.yaml: {} is refused: {why}",
-                done.object["kind"]
-            )));
+            return Err(io::Error::other(format!("cluster.yaml: {} is refused: {why}", done.object["kind"])));
         }
     }
     let other = |error: crate::ApiError| io::Error::other(error.to_string());
     for done in &applied {
         let path = api.path(&done.object).await.map_err(other)?;
         if done.object["kind"] == "Node" {
-            api.merge(
-                &format!("{path}/status"),
-                &json!({"status": done.object["status"]}),
-            )
-            .await
-            .map_err(other)?;
+            api.merge(&format!("{path}/status"), &json!({"status": done.object["status"]}))
+                .await
+                .map_err(other)?;
             // TaintNodesByCondition taints every new node; nothing here takes that back.
             api.merge(&path, &json!({"spec": {"taints": done.object["spec"]["taints"]}}))
                 .await
@@ -392,9 +322,7 @@ pub async fn make_cluster(api: &Api, objects: &[Value]) -> io::Result<()> {
         }
     }
     let marked = |done: &&crate::Applied| {
-        done.object
-            .pointer("/metadata/annotations")
-            .is_some_and(|all| all.get(DELETE).is_some())
+        done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some())
     };
     for done in applied.iter().filter(marked) {
         let path = api.path(&done.object).await.map_err(other)?;
@@ -409,19 +337,11 @@ async fn settle_namespaces(api: &Api, applied: &[crate::Applied]) {
     let made = |done: &&crate::Applied| done.object["kind"] == "Namespace";
     for done in applied.iter().filter(made) {
         let name = done.object["metadata"]["name"].as_str().unwrap_or_default();
-        if done
-            .object
-            .pointer("/metadata/annotations")
-            .is_some_and(|all| all.get(DELETE).is_some())
-        {
+        if done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some()) {
             continue;
         }
         for _ in 0..100 {
-            if api
-                .get(&format!("/api/v1/namespaces/{name}/serviceaccounts/default"))
-                .await
-                .is_ok()
-            {
+            if api.get(&format!("/api/v1/namespaces/{name}/serviceaccounts/default")).await.is_ok() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -446,9 +366,8 @@ pub fn documents(path: &Path) -> io::Result<Vec<Value>> {
 /// # Errors
 /// One cannot be read.
 pub fn folder_documents(folder: &Path) -> io::Result<Vec<Value>> {
-    let mut files: Vec<_> = std::fs::read_dir(folder)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     files.sort();
     let mut all = Vec::new();
     for file in files {

@@ -28,23 +28,11 @@ pub struct Row {
 pub fn print_table(rows: &[Row], to: &mut impl Write) -> io::Result<()> {
     let mut rows = rows.to_vec();
     rows.sort_by(|a, b| a.scenario.cmp(&b.scenario));
-    writeln!(
-        to,
-        "{:<42} {:<8} {:<8} {:<7} ok",
-        "scenario", "expected", "verdict", "landed"
-    )?;
+    writeln!(to, "{:<42} {:<8} {:<8} {:<7} ok", "scenario", "expected", "verdict", "landed")?;
     for row in &rows {
         let landed = row.landed.map_or("-", |landed| if landed { "yes" } else { "no" });
-        let ok = if row.wrong.is_empty() {
-            "yes".to_owned()
-        } else {
-            row.wrong.join("; ")
-        };
-        writeln!(
-            to,
-            "{:<42} {:<8} {:<8} {landed:<7} {ok}",
-            row.scenario, row.expected, row.verdict
-        )?;
+        let ok = if row.wrong.is_empty() { "yes".to_owned() } else { row.wrong.join("; ") };
+        writeln!(to, "{:<42} {:<8} {:<8} {landed:<7} {ok}", row.scenario, row.expected, row.verdict)?;
     }
     let count = |is: fn(&Row) -> bool| rows.iter().filter(|row| is(row)).count();
     writeln!(

@@ -1,12 +1,7 @@
 //! Every scenario, against the real control plane: what Preflight says, and what then happens.
 //!
 //! `PREFLIGHT_SCENARIOS=FOLDER` runs the scenarios of another folder.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,10 +20,8 @@ fn main() -> std::process::ExitCode {
     let mut arguments = Arguments::from_args();
     // They share a cluster.
     arguments.test_threads = Some(1);
-    let folder = std::env::var_os("PREFLIGHT_SCENARIOS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios"),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("PREFLIGHT_SCENARIOS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios"), PathBuf::from);
     let scenarios = Scenario::load_all(&folder).expect("the scenarios can be read");
     let (shared, rows): (Shared, _) = (Arc::default(), Arc::new(Mutex::new(Vec::<Row>::new())));
     let trials = scenarios.into_iter().map(|scenario| {
@@ -52,10 +45,7 @@ fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result
         ApiServer::Normal => {
             let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
             let plane = slot.get_or_insert_with(|| ControlPlane::start(&Options::default()));
-            plane
-                .as_mut()
-                .map_err(|error| error.clone())
-                .map(|plane| perform(scenario, plane))
+            plane.as_mut().map_err(|error| error.clone()).map(|plane| perform(scenario, plane))
         }
         other => {
             let options = Options { bare: true };
@@ -76,11 +66,7 @@ fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result
     };
     let wrong = row.wrong.join("\n");
     rows.lock().unwrap().push(row);
-    if wrong.is_empty() {
-        Ok(Completion::Completed)
-    } else {
-        Err(wrong.into())
-    }
+    if wrong.is_empty() { Ok(Completion::Completed) } else { Err(wrong.into()) }
 }
 
 fn perform(scenario: &Scenario, plane: &mut ControlPlane) -> std::io::Result<Row> {
@@ -103,10 +89,7 @@ fn perform(scenario: &Scenario, plane: &mut ControlPlane) -> std::io::Result<Row
 async fn run(scenario: &Scenario, kubeconfig: &Path) -> Report {
     let environment = serde_json::json!({"environments": {"scenario": scenario.environment().unwrap()}});
     let environments = Environments::parse("environment.yaml", &environment.to_string()).unwrap();
-    let options = AccessOptions {
-        kubeconfig: Some(kubeconfig.to_owned()),
-        ..AccessOptions::default()
-    };
+    let options = AccessOptions { kubeconfig: Some(kubeconfig.to_owned()), ..AccessOptions::default() };
     let mut preflight = Preflight::new(Cluster::resolve(&options).unwrap())
         .environment(environments.get("scenario").unwrap())
         .manifests(Manifests::from_path(scenario.manifests()).unwrap())

@@ -2,12 +2,7 @@
 //! cluster, and a stopped API server is told as what it is.
 //!
 //! `PREFLIGHT_RECORD=1` writes the bundled snapshot anew.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,10 +29,7 @@ fn main() -> std::process::ExitCode {
     let tests: [(&str, Test); 4] = [
         ("the_storefront_may_go_and_lands", lands),
         ("a_snapshot_says_the_same_as_the_cluster", snapshot_says_the_same),
-        (
-            "the_bundled_snapshot_says_what_the_cluster_says",
-            bundled_snapshot,
-        ),
+        ("the_bundled_snapshot_says_what_the_cluster_says", bundled_snapshot),
         ("zz_with_the_api_server_stopped_one_thing_fails", stopped),
     ];
     let trials = tests.into_iter().map(|(name, test)| {
@@ -57,19 +49,12 @@ fn main() -> std::process::ExitCode {
 }
 
 fn example(below: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../examples/storefront")
-        .join(below)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/storefront").join(below)
 }
 
 fn preflight(cluster: Cluster) -> Preflight {
     Preflight::new(cluster)
-        .environment(
-            Environments::from_path(example("environments.yaml"))
-                .unwrap()
-                .get("dev")
-                .unwrap(),
-        )
+        .environment(Environments::from_path(example("environments.yaml")).unwrap().get("dev").unwrap())
         .manifests(Manifests::from_path(example("manifests")).unwrap())
         .plugins(preflight_plugins::builtin())
         .known_settings(preflight_plugins::known_settings())
@@ -89,9 +74,7 @@ fn make_state(plane: &ControlPlane) {
     plane.runtime().block_on(async {
         reset(plane.api()).await;
         namespaces_gone(plane.api()).await;
-        make_cluster(plane.api(), &documents(&example("cluster.yaml")).unwrap())
-            .await
-            .unwrap();
+        make_cluster(plane.api(), &documents(&example("cluster.yaml")).unwrap()).await.unwrap();
     });
 }
 
@@ -106,35 +89,18 @@ fn essence(report: &Report) -> (Decision, String, Outcomes) {
         serde_json::from_str(&text).unwrap()
     };
     let rules = report.checks.iter().map(|check| {
-        let rules = check
-            .rules
-            .iter()
-            .map(|rule| (rule.rule.clone(), outcome(&rule.outcome)));
+        let rules = check.rules.iter().map(|rule| (rule.rule.clone(), outcome(&rule.outcome)));
         // Clocks and expiry are of the access path.
-        let of_access = [
-            "cluster-connectivity/clock-skew",
-            "cluster-connectivity/credentials-expiring",
-        ];
-        (
-            check.name.clone(),
-            rules
-                .filter(|(rule, _)| !of_access.contains(&rule.as_str()))
-                .collect(),
-        )
+        let of_access = ["cluster-connectivity/clock-skew", "cluster-connectivity/credentials-expiring"];
+        (check.name.clone(), rules.filter(|(rule, _)| !of_access.contains(&rule.as_str())).collect())
     });
-    (
-        report.verdict.decision,
-        report.verdict.headline.clone(),
-        rules.collect(),
-    )
+    (report.verdict.decision, report.verdict.headline.clone(), rules.collect())
 }
 
 fn lands(plane: &mut ControlPlane) -> Result<(), Failed> {
     make_state(plane);
     let cluster = live(plane);
-    let report = plane
-        .runtime()
-        .block_on(async { preflight(cluster).start().unwrap().finish().await });
+    let report = plane.runtime().block_on(async { preflight(cluster).start().unwrap().finish().await });
     if report.verdict.decision != Decision::Go {
         return Err(report.verdict.headline.into());
     }
@@ -143,11 +109,7 @@ fn lands(plane: &mut ControlPlane) -> Result<(), Failed> {
         let applied = apply(plane.api(), &objects, Apply::Client, None).await;
         settle(plane.api(), &applied, Duration::from_secs(120)).await
     });
-    if landing.landed {
-        Ok(())
-    } else {
-        Err(landing.why.join("\n").into())
-    }
+    if landing.landed { Ok(()) } else { Err(landing.why.join("\n").into()) }
 }
 
 fn snapshot_says_the_same(plane: &mut ControlPlane) -> Result<(), Failed> {
@@ -162,27 +124,18 @@ fn snapshot_says_the_same(plane: &mut ControlPlane) -> Result<(), Failed> {
             });
         }
         let recorder = Recorder::new();
-        let run = preflight(live(plane)).recorder(recorder.clone());
-        let of_cluster = plane
-            .runtime()
-            .block_on(async { run.start().unwrap().finish().await });
+        let cluster = live(plane);
+        let run = preflight(cluster.clone()).recorder(recorder.clone());
+        let of_cluster = plane.runtime().block_on(async { run.start().unwrap().finish().await });
         let mut file = Vec::new();
-        recorder
-            .write(
-                of_cluster.facts.cluster.server.as_deref(),
-                "2026-01-01T00:00:00Z",
-                &mut file,
-            )
-            .unwrap();
+        recorder.write(&cluster, "2026-01-01T00:00:00Z", &mut file).unwrap();
         let text = String::from_utf8(file).unwrap();
         for secret in ["placeholder-replace-me", "token-canary", "welcome to"] {
             assert!(!text.contains(secret), "{secret} is in the snapshot");
         }
         let snapshot = Snapshot::parse("snapshot.yaml", &text).unwrap();
         let run = preflight(Cluster::from_snapshot(snapshot));
-        let of_snapshot = plane
-            .runtime()
-            .block_on(async { run.start().unwrap().finish().await });
+        let of_snapshot = plane.runtime().block_on(async { run.start().unwrap().finish().await });
         assert_eq!(essence(&of_cluster), essence(&of_snapshot));
         if std::env::var_os("PREFLIGHT_RECORD").is_some() && !applied_before {
             let stable = text.replace(plane.server(), "https://127.0.0.1:6443");
@@ -194,50 +147,29 @@ fn snapshot_says_the_same(plane: &mut ControlPlane) -> Result<(), Failed> {
 
 fn bundled_snapshot(plane: &mut ControlPlane) -> Result<(), Failed> {
     make_state(plane);
-    let of_cluster = plane
-        .runtime()
-        .block_on(async { preflight(live(plane)).start().unwrap().finish().await });
+    let of_cluster =
+        plane.runtime().block_on(async { preflight(live(plane)).start().unwrap().finish().await });
     let bundled = Snapshot::from_path(example("cluster.snapshot.yaml")).unwrap();
     let run = preflight(Cluster::from_snapshot(bundled));
-    let of_bundled = plane
-        .runtime()
-        .block_on(async { run.start().unwrap().finish().await });
-    assert_eq!(
-        essence(&of_cluster),
-        essence(&of_bundled),
-        "record it anew with PREFLIGHT_RECORD=1"
-    );
+    let of_bundled = plane.runtime().block_on(async { run.start().unwrap().finish().await });
+    assert_eq!(essence(&of_cluster), essence(&of_bundled), "record it anew with PREFLIGHT_RECORD=1");
     Ok(())
 }
 
 fn stopped(plane: &mut ControlPlane) -> Result<(), Failed> {
     plane.stop_api_server().unwrap();
     let cluster = live(plane);
-    let report = plane
-        .runtime()
-        .block_on(async { preflight(cluster).start().unwrap().finish().await });
+    let report = plane.runtime().block_on(async { preflight(cluster).start().unwrap().finish().await });
     let check = report.check("cluster-connectivity").unwrap();
     assert_eq!(check.status, Status::Failed);
     assert!(check.message.contains("Cannot connect to"), "{}", check.message);
     assert!(
-        check
-            .remediation
-            .as_deref()
-            .unwrap_or_default()
-            .contains("kubectl")
-            && check
-                .remediation
-                .as_deref()
-                .unwrap_or_default()
-                .contains("cluster-info")
+        check.remediation.as_deref().unwrap_or_default().contains("kubectl")
+            && check.remediation.as_deref().unwrap_or_default().contains("cluster-info")
     );
     assert_eq!(report.exit_code(false), 3);
-    let failures: Vec<_> = report
-        .checks
-        .iter()
-        .flat_map(|check| check.failures())
-        .map(|f| f.rule.as_str())
-        .collect();
+    let failures: Vec<_> =
+        report.checks.iter().flat_map(|check| check.failures()).map(|f| f.rule.as_str()).collect();
     assert_eq!(failures, ["cluster-connectivity/unreachable"]);
     assert_eq!(report.verdict.unknown, Vec::<String>::new());
     Ok(())

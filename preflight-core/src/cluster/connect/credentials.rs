@@ -109,19 +109,12 @@ impl Identity {
             }
             Err(_) => return Err("the client key is of a kind that is not supported".to_owned()),
         }
-        Ok(Self {
-            certificate,
-            key: Secret::new(text),
-            not_after: Some(not_after),
-        })
+        Ok(Self { certificate, key: Secret::new(text), not_after: Some(not_after) })
     }
 
     /// Certificate and key as kubeconfigs carry them: PEM, in base64.
     pub(super) fn as_kubeconfig_data(&self) -> (String, String) {
-        (
-            STANDARD.encode(&self.certificate),
-            STANDARD.encode(self.key.expose()),
-        )
+        (STANDARD.encode(&self.certificate), STANDARD.encode(self.key.expose()))
     }
 
     pub(super) fn expiry(&self) -> Option<CredentialExpiry> {
@@ -161,10 +154,7 @@ impl Proof {
             Self::None => Ok(Obtained::default()),
             Self::Basic { user, password } => {
                 let pair = STANDARD.encode(format!("{user}:{}", password.expose()));
-                Ok(Obtained {
-                    authorization: header("Basic", &pair),
-                    ..Obtained::default()
-                })
+                Ok(Obtained { authorization: header("Basic", &pair), ..Obtained::default() })
             }
             Self::Token(token) => with_token(token.expose(), None).ok_or_else(|| {
                 Fault::new(
@@ -185,11 +175,7 @@ impl Proof {
 /// `None` if the token cannot be sent in a header.
 pub(super) fn with_token(token: &str, expires: Option<CredentialExpiry>) -> Option<Obtained> {
     let expiries = expires.or_else(|| jwt_expiry(token)).into_iter().collect();
-    Some(Obtained {
-        authorization: Some(header("Bearer", token)?),
-        identity: None,
-        expiries,
-    })
+    Some(Obtained { authorization: Some(header("Bearer", token)?), identity: None, expiries })
 }
 
 fn header(scheme: &str, value: &str) -> Option<HeaderValue> {
@@ -200,10 +186,7 @@ fn header(scheme: &str, value: &str) -> Option<HeaderValue> {
 
 fn read_token(path: &Path) -> Result<Obtained, Fault> {
     let fault = |why: &str| {
-        Fault::new(
-            FailureKind::CredentialFile,
-            format!("the token file {} {why}", path.display()),
-        )
+        Fault::new(FailureKind::CredentialFile, format!("the token file {} {why}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => fault("does not exist"),
@@ -245,10 +228,7 @@ mod tests {
         let payload = URL_SAFE_NO_PAD.encode(r#"{"sub":"jane","exp":1700000000.5}"#);
         let expiry = jwt_expiry(&format!("e30.{payload}.c2ln")).unwrap();
         assert_eq!(expiry.what, ExpiryOf::Token);
-        assert_eq!(
-            expiry.expires,
-            SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
-        );
+        assert_eq!(expiry.expires, SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         for token in ["abc", "a.b.c", "", "e30.e30.c2ln"] {
             assert_eq!(jwt_expiry(token), None, "{token}");
         }
@@ -259,22 +239,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("token");
         std::fs::write(&path, "s3cret\n").unwrap();
-        assert_eq!(
-            read_token(&path).ok().unwrap().authorization.unwrap(),
-            "Bearer s3cret"
-        );
+        assert_eq!(read_token(&path).ok().unwrap().authorization.unwrap(), "Bearer s3cret");
         for (text, why) in [(" \n", "is empty"), ("two\nlines", "does not hold a token alone")] {
             std::fs::write(&path, text).unwrap();
             let fault = read_token(&path).err().unwrap();
             assert!(fault.words.ends_with(why), "{}", fault.words);
         }
-        assert!(
-            read_token(&directory.path().join("none"))
-                .err()
-                .unwrap()
-                .words
-                .ends_with("does not exist")
-        );
+        assert!(read_token(&directory.path().join("none")).err().unwrap().words.ends_with("does not exist"));
     }
 
     #[test]
@@ -286,16 +257,8 @@ mod tests {
         for (certificate, key, why) in [
             (pem(), other.signing_key.serialize_pem(), "does not belong"),
             (pem(), "nothing".to_owned(), "holds no PEM private key"),
-            (
-                pem(),
-                "-----BEGIN ENCRYPTED PRIVATE KEY-----".to_owned(),
-                "passphrase",
-            ),
-            (
-                b"nothing".to_vec(),
-                one.signing_key.serialize_pem(),
-                "holds no PEM block",
-            ),
+            (pem(), "-----BEGIN ENCRYPTED PRIVATE KEY-----".to_owned(), "passphrase"),
+            (b"nothing".to_vec(), one.signing_key.serialize_pem(), "holds no PEM block"),
         ] {
             let error = Identity::new(certificate, key.as_bytes()).err().unwrap();
             assert!(error.contains(why), "{error}");

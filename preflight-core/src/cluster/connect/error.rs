@@ -14,10 +14,7 @@ pub struct AccessError {
 
 impl AccessError {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: None,
-        }
+        Self { message: message.into(), help: None }
     }
 
     pub(super) fn with_help(mut self, help: impl Into<String>) -> Self {

@@ -73,9 +73,9 @@ impl ExecPlugin {
             Ok(Ok(Heard::TooMuch)) => {
                 Err(self.failed(&format!("printed more than {} MiB{said}", OUTPUT_CAP >> 20)))
             }
-            Ok(Ok(Heard::Ended {
-                success: false, how, ..
-            })) => Err(self.failed(&format!("failed ({how}){said}"))),
+            Ok(Ok(Heard::Ended { success: false, how, .. })) => {
+                Err(self.failed(&format!("failed ({how}){said}")))
+            }
             Ok(Ok(Heard::Ended { output, .. })) => self.read(&output),
         }
     }
@@ -101,15 +101,11 @@ impl ExecPlugin {
             return Err(self.failed("printed something that is not an ExecCredential"));
         }
         if answer.api_version.as_deref() != Some(self.api_version.as_str()) {
-            let words = format!(
-                "answered in another version than the kubeconfig's apiVersion {}",
-                self.api_version
-            );
+            let words =
+                format!("answered in another version than the kubeconfig's apiVersion {}", self.api_version);
             return Err(self.failed(&words));
         }
-        let status = answer
-            .status
-            .ok_or_else(|| self.failed("printed an ExecCredential without status"))?;
+        let status = answer.status.ok_or_else(|| self.failed("printed an ExecCredential without status"))?;
         let expires = match status.expiration_timestamp.filter(|stamp| !stamp.is_empty()) {
             None => None,
             Some(stamp) => {
@@ -123,20 +119,12 @@ impl ExecPlugin {
         let mut obtained = match filled(status.token) {
             Some(token) => with_token(&token, expires)
                 .ok_or_else(|| self.failed("printed a token with characters that no token may hold"))?,
-            None => Obtained {
-                expiries: expires.into_iter().collect(),
-                ..Obtained::default()
-            },
+            None => Obtained { expiries: expires.into_iter().collect(), ..Obtained::default() },
         };
-        match (
-            filled(status.client_certificate_data),
-            filled(status.client_key_data),
-        ) {
+        match (filled(status.client_certificate_data), filled(status.client_key_data)) {
             (Some(certificate), Some(key)) => {
                 let identity = Identity::new(certificate.into_bytes(), key.as_bytes()).map_err(|why| {
-                    self.failed(&format!(
-                        "printed a client certificate that cannot be used: {why}"
-                    ))
+                    self.failed(&format!("printed a client certificate that cannot be used: {why}"))
                 })?;
                 obtained.identity = Some(identity);
             }
@@ -152,21 +140,14 @@ impl ExecPlugin {
     }
 
     fn failed(&self, how: &str) -> Fault {
-        Fault::new(
-            FailureKind::ExecFailed,
-            format!("the credential plugin {} {how}", self.command),
-        )
+        Fault::new(FailureKind::ExecFailed, format!("the credential plugin {} {how}", self.command))
     }
 
     fn not_started(&self, error: &std::io::Error) -> Fault {
         if error.kind() != std::io::ErrorKind::NotFound {
             return self.failed(&format!("cannot be started: {error}"));
         }
-        let hint = self
-            .install_hint
-            .as_deref()
-            .map(one_line)
-            .filter(|hint| !hint.is_empty());
+        let hint = self.install_hint.as_deref().map(one_line).filter(|hint| !hint.is_empty());
         let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
         let words = format!("the credential plugin {} is not installed{hint}", self.command);
         Fault::new(FailureKind::ExecMissing, words)
@@ -178,10 +159,7 @@ impl ExecPlugin {
         let mut text = String::from_utf8_lossy(&bytes).into_owned();
         if bytes.len() == STDERR_KEPT {
             // The first line may have lost what shows that it is a secret.
-            text = text
-                .split_once('\n')
-                .map(|(_, rest)| rest.to_owned())
-                .unwrap_or_default();
+            text = text.split_once('\n').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
         }
         for (name, value) in &self.env {
             if value.len() >= 4 && sounds_secret(name) {
@@ -190,30 +168,19 @@ impl ExecPlugin {
         }
         let text = redact(&text);
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last = lines
-            .iter()
-            .skip(lines.len().saturating_sub(STDERR_LINES))
-            .copied();
+        let last = lines.iter().skip(lines.len().saturating_sub(STDERR_LINES)).copied();
         let mut told = mask_long_words(&one_line(&last.collect::<Vec<_>>().join("; ")));
         if told.len() > STDERR_TOLD {
             let cut = told.floor_char_boundary(STDERR_TOLD);
             told.truncate(cut);
             told.push('…');
         }
-        if told.is_empty() {
-            told
-        } else {
-            format!(": {told}")
-        }
+        if told.is_empty() { told } else { format!(": {told}") }
     }
 }
 
 enum Heard {
-    Ended {
-        success: bool,
-        how: String,
-        output: Vec<u8>,
-    },
+    Ended { success: bool, how: String, output: Vec<u8> },
     TooMuch,
 }
 
@@ -229,11 +196,7 @@ async fn listen(child: &mut Child, said: &mut Tail) -> std::io::Result<Heard> {
             return Ok::<_, std::io::Error>(Heard::TooMuch);
         }
         let status = child.wait().await?;
-        Ok(Heard::Ended {
-            success: status.success(),
-            how: status.to_string(),
-            output,
-        })
+        Ok(Heard::Ended { success: status.success(), how: status.to_string(), output })
     };
     let drain = said.drain(stderr);
     tokio::pin!(finish, drain);
@@ -265,18 +228,13 @@ impl Tail {
 }
 
 fn one_line(text: &str) -> String {
-    let printable: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let printable: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     printable.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn sounds_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL"]
-        .iter()
-        .any(|sign| name.contains(sign))
+    ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL"].iter().any(|sign| name.contains(sign))
 }
 
 /// Long runs of letters and digits are tokens and keys more often than they are words.

@@ -78,11 +78,7 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(kind: FailureKind, words: impl Into<String>) -> Self {
-        Self {
-            kind,
-            words: words.into(),
-            transient: false,
-        }
+        Self { kind, words: words.into(), transient: false }
     }
 
     const fn transient(mut self, transient: bool) -> Self {
@@ -91,16 +87,8 @@ impl Fault {
     }
 
     pub(super) fn at(self, server: &str) -> ConnectFailure {
-        let Self {
-            kind,
-            words,
-            transient,
-        } = self;
-        ConnectFailure {
-            kind,
-            message: format!("Cannot connect to {server}: {words}"),
-            transient,
-        }
+        let Self { kind, words, transient } = self;
+        ConnectFailure { kind, message: format!("Cannot connect to {server}: {words}"), transient }
     }
 }
 
@@ -134,12 +122,8 @@ fn judge(error: &(dyn Error + 'static)) -> Fault {
         if let Some(client) = cause.downcast_ref::<hyper_util::client::legacy::Error>() {
             connecting |= client.is_connect();
         }
-        io_error = io_error.or_else(|| {
-            cause
-                .downcast_ref::<io::Error>()
-                .map(io::Error::kind)
-                .filter(is_telling)
-        });
+        io_error =
+            io_error.or_else(|| cause.downcast_ref::<io::Error>().map(io::Error::kind).filter(is_telling));
         http_error = http_error.or_else(|| cause.downcast_ref::<hyper::Error>());
         last = cause;
     }
@@ -180,11 +164,10 @@ fn judge_proxy(error: &ProxyError) -> Fault {
 fn judge_io(kind: io::ErrorKind, connecting: bool) -> Fault {
     use io::ErrorKind as Io;
     match kind {
-        Io::ConnectionRefused => Fault::new(
-            FailureKind::Refused,
-            "the connection was refused; nothing listens there",
-        )
-        .transient(true),
+        Io::ConnectionRefused => {
+            Fault::new(FailureKind::Refused, "the connection was refused; nothing listens there")
+                .transient(true)
+        }
         Io::TimedOut if connecting => {
             Fault::new(FailureKind::ConnectTimeout, "no answer to the attempt to connect").transient(true)
         }
@@ -200,11 +183,8 @@ fn judge_io(kind: io::ErrorKind, connecting: bool) -> Fault {
         ),
         Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof | Io::WriteZero => {
             let when = if connecting { " during the handshake" } else { "" };
-            Fault::new(
-                FailureKind::Reset,
-                format!("the other side closed the connection{when}"),
-            )
-            .transient(true)
+            Fault::new(FailureKind::Reset, format!("the other side closed the connection{when}"))
+                .transient(true)
         }
         other => Fault::new(FailureKind::Other, other.to_string()),
     }
@@ -218,11 +198,8 @@ fn judge_http(error: &hyper::Error) -> Fault {
     } else if error.is_user() {
         Fault::new(FailureKind::Other, redact(&error.to_string()).into_owned())
     } else {
-        Fault::new(
-            FailureKind::Reset,
-            "the other side closed the connection before it answered",
-        )
-        .transient(true)
+        Fault::new(FailureKind::Reset, "the other side closed the connection before it answered")
+            .transient(true)
     }
 }
 
@@ -236,15 +213,11 @@ fn judge_tls(error: &rustls::Error) -> Fault {
                 .to_owned(),
         ),
         Tls::AlertReceived(alert) => (FailureKind::TlsOther, told_by(*alert)),
-        Tls::PeerIncompatible(_) => (
-            FailureKind::TlsOther,
-            "it offers no TLS version or cipher that is accepted here".to_owned(),
-        ),
+        Tls::PeerIncompatible(_) => {
+            (FailureKind::TlsOther, "it offers no TLS version or cipher that is accepted here".to_owned())
+        }
         Tls::NoCertificatesPresented => (FailureKind::TlsOther, "it shows no certificate".to_owned()),
-        other => (
-            FailureKind::TlsOther,
-            format!("the TLS handshake failed: {}", redact(&other.to_string())),
-        ),
+        other => (FailureKind::TlsOther, format!("the TLS handshake failed: {}", redact(&other.to_string()))),
     };
     Fault::new(kind, words)
 }
@@ -261,10 +234,7 @@ fn judge_certificate(error: &CertificateError) -> (FailureKind, String) {
                 date(time)
             ),
         ),
-        Bad::NotValidYet => (
-            FailureKind::TlsNotYetValid,
-            "its certificate is not valid yet".to_owned(),
-        ),
+        Bad::NotValidYet => (FailureKind::TlsNotYetValid, "its certificate is not valid yet".to_owned()),
         Bad::NotValidYetContext { time, not_before } => (
             FailureKind::TlsNotYetValid,
             format!(
@@ -273,14 +243,10 @@ fn judge_certificate(error: &CertificateError) -> (FailureKind, String) {
                 date(time)
             ),
         ),
-        Bad::NotValidForName => (
-            FailureKind::TlsWrongName,
-            "its certificate is for another name".to_owned(),
-        ),
-        Bad::NotValidForNameContext { expected, presented } => (
-            FailureKind::TlsWrongName,
-            wrong_name(&expected.to_str(), presented),
-        ),
+        Bad::NotValidForName => (FailureKind::TlsWrongName, "its certificate is for another name".to_owned()),
+        Bad::NotValidForNameContext { expected, presented } => {
+            (FailureKind::TlsWrongName, wrong_name(&expected.to_str(), presented))
+        }
         Bad::UnknownIssuer => (
             FailureKind::TlsUnknownIssuer,
             "its certificate was signed by an authority that is not trusted here".to_owned(),
@@ -291,20 +257,13 @@ fn judge_certificate(error: &CertificateError) -> (FailureKind, String) {
             "its certificate was signed by an authority with the name of the trusted one and another key"
                 .to_owned(),
         ),
-        Bad::Revoked => (
-            FailureKind::TlsOther,
-            "its certificate has been revoked".to_owned(),
-        ),
-        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => (
-            FailureKind::TlsOther,
-            "its certificate is not one for servers".to_owned(),
-        ),
+        Bad::Revoked => (FailureKind::TlsOther, "its certificate has been revoked".to_owned()),
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
+            (FailureKind::TlsOther, "its certificate is not one for servers".to_owned())
+        }
         other => (
             FailureKind::TlsOther,
-            format!(
-                "its certificate cannot be accepted: {}",
-                redact(&other.to_string())
-            ),
+            format!("its certificate cannot be accepted: {}", redact(&other.to_string())),
         ),
     }
 }
@@ -313,27 +272,17 @@ fn wrong_name(expected: &str, presented: &[String]) -> String {
     if presented.is_empty() {
         return format!("its certificate is not valid for {expected}, nor for any other name");
     }
-    let names: Vec<&str> = presented
-        .iter()
-        .take(NAMES_SHOWN)
-        .map(|name| bare_name(name))
-        .collect();
+    let names: Vec<&str> = presented.iter().take(NAMES_SHOWN).map(|name| bare_name(name)).collect();
     let more = match presented.len().checked_sub(NAMES_SHOWN) {
         Some(more @ 1..) => format!(" and {more} more"),
         _ => String::new(),
     };
-    format!(
-        "its certificate is not valid for {expected}, only for {}{more}",
-        names.join(", ")
-    )
+    format!("its certificate is not valid for {expected}, only for {}{more}", names.join(", "))
 }
 
 /// `localhost` of `DnsName("localhost")`, the form in which names come.
 fn bare_name(name: &str) -> &str {
-    let inner = name
-        .split_once('(')
-        .and_then(|(_, rest)| rest.strip_suffix(')'))
-        .unwrap_or(name);
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"')
 }
 
@@ -371,30 +320,15 @@ mod tests {
         let wrapped = io::Error::other(io::Error::from(io::ErrorKind::ConnectionRefused));
         let failure = classify(&wrapped, "https://host:6443");
         assert_eq!(failure.kind, FailureKind::Refused);
-        assert!(
-            failure
-                .message
-                .starts_with("Cannot connect to https://host:6443: "),
-            "{}",
-            failure.message
-        );
+        assert!(failure.message.starts_with("Cannot connect to https://host:6443: "), "{}", failure.message);
     }
 
     #[test]
     fn a_tls_error_behind_an_io_error_is_found() {
         for (error, kind) in [
-            (
-                rustls::Error::InvalidCertificate(CertificateError::Expired),
-                FailureKind::TlsExpired,
-            ),
-            (
-                rustls::Error::InvalidCertificate(CertificateError::NotValidYet),
-                FailureKind::TlsNotYetValid,
-            ),
-            (
-                rustls::Error::InvalidCertificate(CertificateError::NotValidForName),
-                FailureKind::TlsWrongName,
-            ),
+            (rustls::Error::InvalidCertificate(CertificateError::Expired), FailureKind::TlsExpired),
+            (rustls::Error::InvalidCertificate(CertificateError::NotValidYet), FailureKind::TlsNotYetValid),
+            (rustls::Error::InvalidCertificate(CertificateError::NotValidForName), FailureKind::TlsWrongName),
             (
                 rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer),
                 FailureKind::TlsUnknownIssuer,
@@ -403,10 +337,7 @@ mod tests {
                 rustls::Error::InvalidCertificate(CertificateError::BadSignature),
                 FailureKind::TlsUnknownIssuer,
             ),
-            (
-                rustls::Error::AlertReceived(AlertDescription::BadCertificate),
-                FailureKind::TlsOther,
-            ),
+            (rustls::Error::AlertReceived(AlertDescription::BadCertificate), FailureKind::TlsOther),
         ] {
             let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
             assert_eq!(classify(&wrapped, "s").kind, kind);
@@ -424,10 +355,7 @@ mod tests {
     fn the_names_of_a_certificate_are_told_bare() {
         let words = wrong_name(
             "api.example.com",
-            &[
-                r#"DnsName("other.example.com")"#.to_owned(),
-                "IpAddress(10.0.0.1)".to_owned(),
-            ],
+            &[r#"DnsName("other.example.com")"#.to_owned(), "IpAddress(10.0.0.1)".to_owned()],
         );
         assert_eq!(
             words,

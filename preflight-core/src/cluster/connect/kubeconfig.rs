@@ -21,9 +21,8 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     pub(super) fn of_this_process() -> Self {
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .collect();
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
         Self {
             variables,
             home: std::env::home_dir(),
@@ -34,12 +33,7 @@ impl Surroundings {
 
     /// The first of the variables that is set and not empty.
     pub(super) fn variable(&self, names: &[&str]) -> Option<&str> {
-        names.iter().find_map(|name| {
-            self.variables
-                .get(*name)?
-                .to_str()
-                .filter(|value| !value.is_empty())
-        })
+        names.iter().find_map(|name| self.variables.get(*name)?.to_str().filter(|value| !value.is_empty()))
     }
 }
 
@@ -79,44 +73,26 @@ impl Kubeconfig {
         let listed: Vec<PathBuf> = surroundings
             .variables
             .get("KUBECONFIG")
-            .map(|list| {
-                std::env::split_paths(list)
-                    .filter(|path| !path.as_os_str().is_empty())
-                    .collect()
-            })
+            .map(|list| std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect())
             .unwrap_or_default();
         if !listed.is_empty() {
             return Self::from_list(&listed).map(Some);
         }
-        let Some(path) = surroundings
-            .home
-            .as_ref()
-            .map(|home| home.join(".kube").join("config"))
-        else {
+        let Some(path) = surroundings.home.as_ref().map(|home| home.join(".kube").join("config")) else {
             return Ok(None);
         };
         if !is_there(&path)? {
             return Ok(None);
         }
-        let mut merged = Self {
-            origin: path.display().to_string(),
-            ..Self::default()
-        };
+        let mut merged = Self { origin: path.display().to_string(), ..Self::default() };
         merged.add(&path, "the kubeconfig")?;
         Ok((!merged.is_empty()).then_some(merged))
     }
 
     /// As kubectl does, files that do not exist are passed over; if none exists, that is an error.
     fn from_list(listed: &[PathBuf]) -> Result<Self, AccessError> {
-        let names = listed
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect::<Vec<_>>()
-            .join(", ");
-        let mut merged = Self {
-            origin: names.clone(),
-            ..Self::default()
-        };
+        let names = listed.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        let mut merged = Self { origin: names.clone(), ..Self::default() };
         let mut read = 0;
         for path in listed {
             if is_there(path)? {
@@ -143,9 +119,7 @@ impl Kubeconfig {
         let text = std::fs::read_to_string(path).map_err(|error| {
             AccessError::unreadable(what, path, &error).with_help("Name another file with --kubeconfig")
         })?;
-        let directory = std::path::absolute(path)
-            .ok()
-            .and_then(|path| path.parent().map(Path::to_owned));
+        let directory = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned));
         let directory = directory.unwrap_or_default();
         let documents: Vec<Option<Document>> =
             serde_saphyr::from_multiple(&text).map_err(|error| malformed(path, &error))?;
@@ -169,11 +143,7 @@ impl Kubeconfig {
         }
         for NamedUser { name, user } in document.users.unwrap_or_default() {
             let mut user = user.unwrap_or_default();
-            for path in [
-                &mut user.client_certificate,
-                &mut user.client_key,
-                &mut user.token_file,
-            ] {
+            for path in [&mut user.client_certificate, &mut user.client_key, &mut user.token_file] {
                 resolve_path(path, directory);
             }
             if let Some(exec) = &mut user.exec
@@ -188,10 +158,8 @@ impl Kubeconfig {
     /// The context asked for, or the current one, with its cluster and user.
     pub(super) fn select(self, asked: Option<&str>) -> Result<Selected, AccessError> {
         let Some(name) = asked.or(self.current.as_deref()).map(str::to_owned) else {
-            return Err(
-                AccessError::new(format!("The kubeconfig {} has no current context", self.origin))
-                    .with_help(format!("Name one with --context; {}", self.contexts_there_are())),
-            );
+            return Err(AccessError::new(format!("The kubeconfig {} has no current context", self.origin))
+                .with_help(format!("Name one with --context; {}", self.contexts_there_are())));
         };
         let Some((_, context)) = self.contexts.iter().find(|(known, _)| *known == name) else {
             return Err(self.unknown_context(&name, asked.is_some()));
@@ -201,13 +169,7 @@ impl Kubeconfig {
         })?;
         let Some((_, cluster)) = self.clusters.iter().find(|(known, _)| *known == cluster_name) else {
             let there = self.clusters.iter().map(|(name, _)| name.as_str());
-            return Err(unknown_reference(
-                &self.origin,
-                &name,
-                "cluster",
-                &cluster_name,
-                there,
-            ));
+            return Err(unknown_reference(&self.origin, &name, "cluster", &cluster_name, there));
         };
         let user_name = given(context.user.clone()).unwrap_or_default();
         let user = match self.users.iter().find(|(known, _)| *known == user_name) {
@@ -250,10 +212,7 @@ impl Kubeconfig {
         match self.contexts.is_empty() {
             true => "There are no contexts".to_owned(),
             false => {
-                format!(
-                    "There are: {}",
-                    quoted_list(self.contexts.iter().map(|(name, _)| name.as_str()))
-                )
+                format!("There are: {}", quoted_list(self.contexts.iter().map(|(name, _)| name.as_str())))
             }
         }
     }
@@ -266,8 +225,7 @@ pub(super) fn given(value: Option<String>) -> Option<String> {
 
 /// A file that cannot be looked for is not one that is missing.
 fn is_there(path: &Path) -> Result<bool, AccessError> {
-    path.try_exists()
-        .map_err(|error| AccessError::unreadable("the kubeconfig", path, &error))
+    path.try_exists().map_err(|error| AccessError::unreadable("the kubeconfig", path, &error))
 }
 
 fn add_new<T>(entries: &mut Vec<(String, T)>, name: String, entry: T) {
@@ -277,10 +235,7 @@ fn add_new<T>(entries: &mut Vec<(String, T)>, name: String, entry: T) {
 }
 
 fn resolve_path(path: &mut Option<PathBuf>, directory: &Path) {
-    *path = path
-        .take()
-        .filter(|path| !path.as_os_str().is_empty())
-        .map(|path| directory.join(path));
+    *path = path.take().filter(|path| !path.as_os_str().is_empty()).map(|path| directory.join(path));
 }
 
 fn unknown_reference<'a>(
@@ -291,15 +246,9 @@ fn unknown_reference<'a>(
     there: impl Iterator<Item = &'a str>,
 ) -> AccessError {
     let there = quoted_list(there);
-    let help = if there.is_empty() {
-        format!("There are no {what}s")
-    } else {
-        format!("There are: {there}")
-    };
-    AccessError::new(format!(
-        "Context {context:?} names the {what} {name:?}, which is not in {origin}"
-    ))
-    .with_help(help)
+    let help = if there.is_empty() { format!("There are no {what}s") } else { format!("There are: {there}") };
+    AccessError::new(format!("Context {context:?} names the {what} {name:?}, which is not in {origin}"))
+        .with_help(help)
 }
 
 /// The parser's own words may quote the value, which may be a secret: only harmless ones are kept.
@@ -311,19 +260,13 @@ fn malformed(path: &Path, error: &serde_saphyr::Error) -> AccessError {
     let words = error.without_snippet().to_string();
     let why = if let Some((_, expected)) = words.split_once(", expected ") {
         let expected = expected.lines().next().unwrap_or_default();
-        format!(
-            "expected {}",
-            expected.split(" at line ").next().unwrap_or_default()
-        )
+        format!("expected {}", expected.split(" at line ").next().unwrap_or_default())
     } else if words.contains("missing field") {
         words.split(" at line ").next().unwrap_or_default().to_owned()
     } else {
         "malformed YAML".to_owned()
     };
-    AccessError::new(format!(
-        "Cannot read the kubeconfig {}{place}: {why}",
-        path.display()
-    ))
+    AccessError::new(format!("Cannot read the kubeconfig {}{place}: {why}", path.display()))
 }
 
 #[derive(Deserialize)]

@@ -148,9 +148,7 @@ impl Access {
 
     /// Reads the token file or runs the exec plugin, and builds the client. Sends nothing to the API server.
     pub(crate) async fn connect(&self, deadline: Instant) -> Result<Connection, ConnectFailure> {
-        self.client(deadline)
-            .await
-            .map_err(|fault| fault.at(&self.server))
+        self.client(deadline).await.map_err(|fault| fault.at(&self.server))
     }
 
     async fn client(&self, deadline: Instant) -> Result<Connection, Fault> {
@@ -164,10 +162,7 @@ impl Access {
             tls_server_name: self.tls_server_name.as_ref(),
             connect_timeout: self.connect_timeout,
         };
-        Ok(Connection {
-            client: transport::client(&config, &route)?,
-            credentials,
-        })
+        Ok(Connection { client: transport::client(&config, &route)?, credentials })
     }
 
     fn config(&self, identity: Option<&Identity>, authorization: Option<HeaderValue>) -> kube::Config {
@@ -189,12 +184,7 @@ impl Access {
             config.auth_info.client_certificate_data = Some(certificate);
             config.auth_info.client_key_data = Some(key.into());
         }
-        let Impersonation {
-            user,
-            uid,
-            groups,
-            extra,
-        } = self.impersonation.clone();
+        let Impersonation { user, uid, groups, extra } = self.impersonation.clone();
         config.auth_info.impersonate = user;
         config.auth_info.impersonate_uid = uid;
         config.auth_info.impersonate_groups = Some(groups);

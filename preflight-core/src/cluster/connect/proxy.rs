@@ -41,10 +41,7 @@ enum Scheme {
 pub(super) enum ProxyError {
     /// It cannot be reached.
     #[error("the proxy {proxy} cannot be reached")]
-    Unreachable {
-        proxy: String,
-        source: Box<dyn Error + Send + Sync>,
-    },
+    Unreachable { proxy: String, source: Box<dyn Error + Send + Sync> },
     /// It wants other credentials.
     #[error("the proxy {proxy} wants credentials, or other ones")]
     Login { proxy: String },
@@ -75,9 +72,7 @@ impl Proxy {
         let Some(url) = surroundings.variable(&names) else {
             return Ok(None);
         };
-        let exempt = surroundings
-            .variable(&["NO_PROXY", "no_proxy"])
-            .unwrap_or_default();
+        let exempt = surroundings.variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
         let host = server.host().unwrap_or_default();
         if goes_direct(host, port_of(server), exempt) {
             return Ok(None);
@@ -91,9 +86,8 @@ impl Proxy {
 
     fn parse(url: &str, named_by: &'static str) -> Result<Self, AccessError> {
         let malformed = |why: &str| {
-            AccessError::new(format!("The proxy cannot be used: {why}")).with_help(format!(
-                "It is named by {named_by}; it has the form http://host:port"
-            ))
+            AccessError::new(format!("The proxy cannot be used: {why}"))
+                .with_help(format!("It is named by {named_by}; it has the form http://host:port"))
         };
         let uri: Uri = url.parse().map_err(|_| malformed("its URL is malformed"))?;
         let (scheme, default_port) = match uri.scheme_str() {
@@ -102,10 +96,8 @@ impl Proxy {
             Some("socks5" | "socks5h") => (Scheme::Socks5, 1080),
             _ => return Err(malformed("its scheme is none of http, https and socks5")),
         };
-        let host = uri
-            .host()
-            .filter(|host| !host.is_empty())
-            .ok_or_else(|| malformed("its URL has no host"))?;
+        let host =
+            uri.host().filter(|host| !host.is_empty()).ok_or_else(|| malformed("its URL has no host"))?;
         let login = uri.authority().and_then(|authority| login_of(authority.as_str()));
         Ok(Self {
             scheme,
@@ -128,19 +120,12 @@ impl Proxy {
 
     /// Where a connection to the proxy itself goes; TLS only where the proxy speaks it.
     pub(super) fn address(&self) -> Option<Uri> {
-        let scheme = if self.scheme == Scheme::Https {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if self.scheme == Scheme::Https { "https" } else { "http" };
         format!("{scheme}://{}:{}", self.host, self.port).parse().ok()
     }
 
     pub(super) fn unreachable(&self, source: Box<dyn Error + Send + Sync>) -> ProxyError {
-        ProxyError::Unreachable {
-            proxy: self.told(),
-            source,
-        }
+        ProxyError::Unreachable { proxy: self.told(), source }
     }
 
     /// Asks the proxy at the other end of `stream` for a way through to `server`.
@@ -161,24 +146,15 @@ impl Proxy {
             let pair = STANDARD.encode(format!("{user}:{}", password.expose()));
             format!("Proxy-Authorization: Basic {pair}\r\n")
         });
-        let request = format!(
-            "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{}\r\n",
-            login.unwrap_or_default()
-        );
+        let request =
+            format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{}\r\n", login.unwrap_or_default());
         let mut io = TokioIo::new(stream);
-        io.write_all(request.as_bytes())
-            .await
-            .map_err(|error| self.handshake(&error.to_string()))?;
-        io.flush()
-            .await
-            .map_err(|error| self.handshake(&error.to_string()))?;
+        io.write_all(request.as_bytes()).await.map_err(|error| self.handshake(&error.to_string()))?;
+        io.flush().await.map_err(|error| self.handshake(&error.to_string()))?;
         let mut head = Vec::new();
         // One byte at a time: what follows the head belongs to the server.
         while !head.ends_with(b"\r\n\r\n") {
-            let byte = io
-                .read_u8()
-                .await
-                .map_err(|_| self.handshake("it closed the connection"))?;
+            let byte = io.read_u8().await.map_err(|_| self.handshake("it closed the connection"))?;
             head.push(byte);
             if head.len() > ANSWER_CAP {
                 return Err(self.handshake("its answer is too long"));
@@ -187,10 +163,7 @@ impl Proxy {
         match status_of(&head) {
             Some(200..=299) => Ok(io.into_inner()),
             Some(407) => Err(ProxyError::Login { proxy: self.told() }),
-            Some(status) => Err(ProxyError::Refused {
-                proxy: self.told(),
-                status,
-            }),
+            Some(status) => Err(ProxyError::Refused { proxy: self.told(), status }),
             None => Err(self.handshake("it does not answer as an HTTP proxy does")),
         }
     }
@@ -213,10 +186,7 @@ impl Proxy {
     }
 
     fn handshake(&self, why: &str) -> ProxyError {
-        ProxyError::Handshake {
-            proxy: self.told(),
-            why: why.to_owned(),
-        }
+        ProxyError::Handshake { proxy: self.told(), why: why.to_owned() }
     }
 
     fn told(&self) -> String {
@@ -243,14 +213,11 @@ fn status_of(head: &[u8]) -> Option<u16> {
 }
 
 pub(super) fn port_of(uri: &Uri) -> u16 {
-    uri.port_u16()
-        .unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 })
+    uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 })
 }
 
 fn with_port(uri: &Uri) -> Option<Uri> {
-    format!("{}://{}:{}", uri.scheme_str()?, uri.host()?, port_of(uri))
-        .parse()
-        .ok()
+    format!("{}://{}:{}", uri.scheme_str()?, uri.host()?, port_of(uri)).parse().ok()
 }
 
 /// User and password of a URL's authority, decoded.
@@ -269,55 +236,42 @@ fn percent_decode(text: &str) -> String {
             _ => None,
         };
         bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() {
-            after.get(2..).unwrap_or_default()
-        } else {
-            after
-        };
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// Whether a host is reached without the proxy of the environment: this machine itself, and what `NO_PROXY` names.
 fn goes_direct(host: &str, port: u16, exempt: &str) -> bool {
-    let host = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .trim_end_matches('.')
-        .to_ascii_lowercase();
+    let host = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
     let address: Option<IpAddr> = host.parse().ok();
     if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
         return true;
     }
-    exempt
-        .split(',')
-        .map(|entry| entry.trim().to_ascii_lowercase())
-        .any(|entry| {
-            if entry == "*" {
-                return true;
-            }
-            if let (Some(address), Some((network, bits))) = (address, entry.split_once('/')) {
-                return in_network(address, network, bits);
-            }
-            let (name, wanted) = split_port(&entry);
-            if name.is_empty() || wanted.is_some_and(|wanted| wanted != port) {
-                return false;
-            }
-            if let Ok(named) = name.parse::<IpAddr>() {
-                return address == Some(named);
-            }
-            let name = name.strip_prefix('*').unwrap_or(name);
-            match name.strip_prefix('.') {
-                Some(domain) => host.strip_suffix(domain).is_some_and(|head| head.ends_with('.')),
-                None => host == name || host.strip_suffix(name).is_some_and(|head| head.ends_with('.')),
-            }
-        })
+    exempt.split(',').map(|entry| entry.trim().to_ascii_lowercase()).any(|entry| {
+        if entry == "*" {
+            return true;
+        }
+        if let (Some(address), Some((network, bits))) = (address, entry.split_once('/')) {
+            return in_network(address, network, bits);
+        }
+        let (name, wanted) = split_port(&entry);
+        if name.is_empty() || wanted.is_some_and(|wanted| wanted != port) {
+            return false;
+        }
+        if let Ok(named) = name.parse::<IpAddr>() {
+            return address == Some(named);
+        }
+        let name = name.strip_prefix('*').unwrap_or(name);
+        match name.strip_prefix('.') {
+            Some(domain) => host.strip_suffix(domain).is_some_and(|head| head.ends_with('.')),
+            None => host == name || host.strip_suffix(name).is_some_and(|head| head.ends_with('.')),
+        }
+    })
 }
 
 fn split_port(entry: &str) -> (&str, Option<u16>) {
@@ -353,37 +307,22 @@ mod tests {
     use super::*;
 
     fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).into()))
-            .collect();
-        Surroundings {
-            variables,
-            home: None,
-            service_account: "/nowhere".into(),
-        }
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        Surroundings { variables, home: None, service_account: "/nowhere".into() }
     }
 
     fn chosen(proxy_url: Option<&str>, server: &str, variables: &[(&str, &str)]) -> Option<String> {
         let server = server.parse().unwrap();
-        Proxy::choose(proxy_url, &server, &surroundings(variables))
-            .unwrap()
-            .map(|proxy| proxy.url())
+        Proxy::choose(proxy_url, &server, &surroundings(variables)).unwrap().map(|proxy| proxy.url())
     }
 
     #[test]
     fn the_kubeconfig_counts_before_the_environment_and_no_proxy_is_for_the_latter() {
         let environment = [("HTTPS_PROXY", "proxy:3128"), ("NO_PROXY", "api.example.com")];
         let api = "https://api.example.com:6443";
-        assert_eq!(
-            chosen(Some("socks5://s"), api, &environment).as_deref(),
-            Some("socks5://s:1080")
-        );
+        assert_eq!(chosen(Some("socks5://s"), api, &environment).as_deref(), Some("socks5://s:1080"));
         assert_eq!(chosen(None, api, &environment), None);
-        assert_eq!(
-            chosen(None, "https://other:6443", &environment).as_deref(),
-            Some("http://proxy:3128")
-        );
+        assert_eq!(chosen(None, "https://other:6443", &environment).as_deref(), Some("http://proxy:3128"));
         assert_eq!(chosen(None, "http://other", &environment), None);
         assert_eq!(chosen(None, "https://127.0.0.1:6443", &environment), None);
         assert_eq!(chosen(None, "https://[::1]:6443", &environment), None);
@@ -414,15 +353,11 @@ mod tests {
 
     #[test]
     fn credentials_are_decoded_and_never_shown() {
-        let proxy = Proxy::parse("http://jane:p%40ss%3A@proxy:1", "HTTPS_PROXY")
-            .ok()
-            .unwrap();
+        let proxy = Proxy::parse("http://jane:p%40ss%3A@proxy:1", "HTTPS_PROXY").ok().unwrap();
         assert_eq!(proxy.url(), "http://proxy:1");
         let (user, password) = proxy.login.unwrap();
         assert_eq!((user.as_str(), password.expose()), ("jane", "p@ss:"));
-        let error = Proxy::parse("ftp://jane:s3cret@proxy", "HTTPS_PROXY")
-            .err()
-            .unwrap();
+        let error = Proxy::parse("ftp://jane:s3cret@proxy", "HTTPS_PROXY").err().unwrap();
         assert!(!format!("{error:?}").contains("s3cret"));
     }
 }

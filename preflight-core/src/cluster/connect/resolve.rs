@@ -18,19 +18,14 @@ use super::{Access, AccessOptions, Impersonation, Roots};
 /// Key under which a cluster's `extensions` hold what its exec plugins are told (`clientcmd` in client-go).
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
 /// Versions of the exec protocol that kubectl speaks.
-const EXEC_VERSIONS: [&str; 2] = [
-    "client.authentication.k8s.io/v1",
-    "client.authentication.k8s.io/v1beta1",
-];
+const EXEC_VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
 
 pub(super) fn resolve(options: &AccessOptions, surroundings: &Surroundings) -> Result<Access, AccessError> {
     let kubeconfig = Kubeconfig::find(options.kubeconfig.as_deref(), surroundings)?;
     let mut access = match kubeconfig {
-        Some(kubeconfig) => from_context(
-            kubeconfig.select(options.context.as_deref())?,
-            options,
-            surroundings,
-        )?,
+        Some(kubeconfig) => {
+            from_context(kubeconfig.select(options.context.as_deref())?, options, surroundings)?
+        }
         None => in_cluster(options, surroundings)?,
     };
     impersonate(&mut access.impersonation, options)?;
@@ -42,14 +37,7 @@ fn from_context(
     options: &AccessOptions,
     surroundings: &Surroundings,
 ) -> Result<Access, AccessError> {
-    let Selected {
-        context,
-        namespace,
-        cluster_name,
-        cluster,
-        user_name,
-        user,
-    } = selected;
+    let Selected { context, namespace, cluster_name, cluster, user_name, user } = selected;
     let cluster_place = format!("cluster {cluster_name:?}");
     let user_place = format!("user {user_name:?}");
     let roots = roots(&cluster, &cluster_place)?;
@@ -67,9 +55,7 @@ fn from_context(
         .transpose()?;
     let proxy_url = given(cluster.proxy_url.clone());
     let proxy = Proxy::choose(proxy_url.as_deref(), &url, surroundings)?;
-    let login = server
-        .split_once("://")
-        .and_then(|(_, rest)| login_of(rest.split('/').next()?));
+    let login = server.split_once("://").and_then(|(_, rest)| login_of(rest.split('/').next()?));
     let proof = proof(&user, &user_place, login, &cluster, options)?;
     Ok(Access {
         server: told(&url),
@@ -111,16 +97,8 @@ fn in_cluster(options: &AccessOptions, surroundings: &Surroundings) -> Result<Ac
     certificates(&pem, "the ServiceAccount's ca.crt")?;
     let token = surroundings.service_account.join("token");
     read_file("the ServiceAccount's token", &token)?;
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    let url = server_url(
-        &format!("https://{host}:{port}"),
-        true,
-        "environment (KUBERNETES_SERVICE_HOST)",
-    )?;
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let url = server_url(&format!("https://{host}:{port}"), true, "environment (KUBERNETES_SERVICE_HOST)")?;
     let namespace = std::fs::read_to_string(surroundings.service_account.join("namespace")).ok();
     Ok(Access {
         server: told(&url),
@@ -130,10 +108,7 @@ fn in_cluster(options: &AccessOptions, surroundings: &Surroundings) -> Result<Ac
         namespace: given(namespace.map(|name| name.trim().to_owned())),
         roots: Roots::File(authority),
         tls_server_name: None,
-        proof: Proof::TokenFile {
-            path: token,
-            otherwise: None,
-        },
+        proof: Proof::TokenFile { path: token, otherwise: None },
         identity: None,
         impersonation: Impersonation::default(),
         connect_timeout: options.connect_timeout,
@@ -148,28 +123,15 @@ fn impersonate(impersonation: &mut Impersonation, options: &AccessOptions) -> Re
     if !options.impersonate_groups.is_empty() {
         impersonation.groups.clone_from(&options.impersonate_groups);
     }
-    let Impersonation {
-        user,
-        uid,
-        groups,
-        extra,
-    } = &*impersonation;
+    let Impersonation { user, uid, groups, extra } = &*impersonation;
     if user.is_none() && (uid.is_some() || !groups.is_empty() || !extra.is_empty()) {
-        return Err(
-            AccessError::new("Groups, UID or extra fields are impersonated, but no user")
-                .with_help("Name the user too, with --as"),
-        );
+        return Err(AccessError::new("Groups, UID or extra fields are impersonated, but no user")
+            .with_help("Name the user too, with --as"));
     }
-    let values = user
-        .iter()
-        .chain(uid)
-        .chain(groups)
-        .chain(extra.values().flatten());
+    let values = user.iter().chain(uid).chain(groups).chain(extra.values().flatten());
     for value in values {
         if HeaderValue::from_str(value).is_err() {
-            return Err(AccessError::new(format!(
-                "Nobody can be impersonated by the name {value:?}"
-            )));
+            return Err(AccessError::new(format!("Nobody can be impersonated by the name {value:?}")));
         }
     }
     Ok(())
@@ -201,9 +163,7 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<Vec<u8>>, AccessError> {
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|_| unusable("it is not valid PEM"))?;
         found.push(certificate.to_vec());
-        store
-            .add(certificate)
-            .map_err(|_| unusable("it holds a certificate that is malformed"))?;
+        store.add(certificate).map_err(|_| unusable("it holds a certificate that is malformed"))?;
     }
     if found.is_empty() {
         return Err(unusable("it holds no PEM block CERTIFICATE"));
@@ -257,10 +217,7 @@ fn proof(
     options: &AccessOptions,
 ) -> Result<Proof, AccessError> {
     if let Some(provider) = &user.auth_provider {
-        return Err(removed_provider(
-            provider.name.as_deref().unwrap_or_default(),
-            place,
-        ));
+        return Err(removed_provider(provider.name.as_deref().unwrap_or_default(), place));
     }
     let token = user.token.clone().filter(|token| !token.expose().is_empty());
     let basic = given(user.username.clone()).map(|name| {
@@ -303,9 +260,7 @@ fn exec_plugin(
     options: &AccessOptions,
 ) -> Result<ExecPlugin, AccessError> {
     if exec.command.is_empty() {
-        return Err(AccessError::new(format!(
-            "The exec plugin of the kubeconfig's {place} has no command"
-        )));
+        return Err(AccessError::new(format!("The exec plugin of the kubeconfig's {place} has no command")));
     }
     let command = &exec.command;
     let api_version = given(exec.api_version.clone()).unwrap_or_default();
@@ -337,19 +292,10 @@ fn exec_plugin(
     Ok(ExecPlugin {
         command: command.clone(),
         args: exec.args.clone().unwrap_or_default(),
-        env: exec
-            .env
-            .iter()
-            .flatten()
-            .map(|it| (it.name.clone(), it.value.clone()))
-            .collect(),
+        env: exec.env.iter().flatten().map(|it| (it.name.clone(), it.value.clone())).collect(),
         api_version,
         install_hint: given(exec.install_hint.clone()),
-        cluster: if told {
-            Some(cluster_info(cluster, place)?)
-        } else {
-            None
-        },
+        cluster: if told { Some(cluster_info(cluster, place)?) } else { None },
         time_limit: options.exec_timeout,
     })
 }
@@ -372,37 +318,18 @@ fn cluster_info(cluster: &ClusterEntry, place: &str) -> Result<Value, AccessErro
         "certificate-authority-data",
         pem.map(|pem| base64::engine::general_purpose::STANDARD.encode(pem).into()),
     );
-    put(
-        "tls-server-name",
-        given(cluster.tls_server_name.clone()).map(Value::from),
-    );
-    put(
-        "insecure-skip-tls-verify",
-        cluster
-            .insecure_skip_tls_verify
-            .filter(|skip| *skip)
-            .map(Value::from),
-    );
+    put("tls-server-name", given(cluster.tls_server_name.clone()).map(Value::from));
+    put("insecure-skip-tls-verify", cluster.insecure_skip_tls_verify.filter(|skip| *skip).map(Value::from));
     put("proxy-url", given(cluster.proxy_url.clone()).map(Value::from));
-    let extension = cluster
-        .extensions
-        .iter()
-        .flatten()
-        .find(|extension| extension.name == EXEC_EXTENSION);
-    put(
-        "config",
-        extension.and_then(|extension| extension.extension.clone()),
-    );
+    let extension = cluster.extensions.iter().flatten().find(|extension| extension.name == EXEC_EXTENSION);
+    put("config", extension.and_then(|extension| extension.extension.clone()));
     Ok(info)
 }
 
 /// The server's URL without credentials. Without a scheme it is https where anything about TLS is set, else http.
 fn server_url(text: &str, secure: bool, place: &str) -> Result<Uri, AccessError> {
-    let malformed = || {
-        AccessError::new(format!(
-            "server of the kubeconfig's {place} is not an http or https URL"
-        ))
-    };
+    let malformed =
+        || AccessError::new(format!("server of the kubeconfig's {place} is not an http or https URL"));
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
         None => (if secure { "https" } else { "http" }.to_owned(), text),
@@ -412,9 +339,7 @@ fn server_url(text: &str, secure: bool, place: &str) -> Result<Uri, AccessError>
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let uri: Uri = format!("{scheme}://{host}/{path}")
-        .parse()
-        .map_err(|_| malformed())?;
+    let uri: Uri = format!("{scheme}://{host}/{path}").parse().map_err(|_| malformed())?;
     if uri.host().is_none_or(str::is_empty) || uri.query().is_some() {
         return Err(malformed());
     }

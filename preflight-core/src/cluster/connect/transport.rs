@@ -99,11 +99,7 @@ impl ResolveError {
         // getaddrinfo has a code for this (EAI_AGAIN), which the standard library gives as text only.
         let transient =
             source.kind() == io::ErrorKind::TimedOut || source.to_string().contains("emporary failure");
-        Self {
-            host,
-            source,
-            transient,
-        }
+        Self { host, source, transient }
     }
 }
 
@@ -129,10 +125,7 @@ impl Service<Name> for Resolver {
             // The port is set by the connector.
             let found = timeout(limit, tokio::net::lookup_host((host.as_str(), 0))).await;
             let found = found.unwrap_or_else(|_| {
-                Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the resolver did not answer in time",
-                ))
+                Err(io::Error::new(io::ErrorKind::TimedOut, "the resolver did not answer in time"))
             });
             match found.map(Iterator::collect::<Vec<_>>) {
                 Ok(addresses) if !addresses.is_empty() => Ok(addresses.into_iter()),
@@ -153,9 +146,7 @@ struct Dialer {
 
 impl Dialer {
     fn new(config: &kube::Config, route: &Route<'_>) -> Result<Self, kube::Error> {
-        let mut direct = HttpConnector::new_with_resolver(Resolver {
-            limit: route.connect_timeout,
-        });
+        let mut direct = HttpConnector::new_with_resolver(Resolver { limit: route.connect_timeout });
         direct.enforce_http(false);
         direct.set_nodelay(true);
         direct.set_keepalive(Some(KEEPALIVE));
@@ -168,10 +159,7 @@ impl Dialer {
                 anonymous.auth_info = kube::config::AuthInfo::default();
                 let tls = anonymous.rustls_client_config()?;
                 let names = Arc::new(DefaultServerNameResolver::default());
-                Some((
-                    proxy.clone(),
-                    HttpsConnector::new(direct.clone(), tls, false, names),
-                ))
+                Some((proxy.clone(), HttpsConnector::new(direct.clone(), tls, false, names)))
             }
         };
         Ok(Self { direct, proxied })

@@ -7,9 +7,7 @@ async fn fails(access: &Access, kind: FailureKind, words: &str) {
     let failure = ask(access).await.unwrap_err();
     assert_eq!(failure.kind, kind, "{}", failure.message);
     assert!(
-        failure
-            .message
-            .starts_with(&format!("Cannot connect to {}: ", access.server())),
+        failure.message.starts_with(&format!("Cannot connect to {}: ", access.server())),
         "{}",
         failure.message
     );
@@ -18,11 +16,7 @@ async fn fails(access: &Access, kind: FailureKind, words: &str) {
 }
 
 fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn at(port: u16) -> Access {
@@ -31,10 +25,7 @@ fn at(port: u16) -> Access {
 
 fn trusting(authority: &Authority, port: u16) -> Access {
     let server = format!("https://127.0.0.1:{port}");
-    access(
-        json!({"server": server, "certificate-authority-data": authority.data()}),
-        json!({}),
-    )
+    access(json!({"server": server, "certificate-authority-data": authority.data()}), json!({}))
 }
 
 #[tokio::test]
@@ -45,12 +36,7 @@ async fn a_port_on_which_nothing_listens_refuses() {
 #[tokio::test]
 async fn a_name_that_does_not_exist_does_not_resolve() {
     let access = access(json!({"server": "https://api.preflight.invalid:6443"}), json!({}));
-    fails(
-        &access,
-        FailureKind::NameResolution,
-        "api.preflight.invalid cannot be resolved",
-    )
-    .await;
+    fails(&access, FailureKind::NameResolution, "api.preflight.invalid cannot be resolved").await;
 }
 
 #[tokio::test]
@@ -61,12 +47,7 @@ async fn an_expired_certificate_tells_when_it_expired() {
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
     });
     let port = TlsServer::new(certificate).echo();
-    fails(
-        &trusting(&authority, port),
-        FailureKind::TlsExpired,
-        "expired on 2021-01-01T00:00:00Z",
-    )
-    .await;
+    fails(&trusting(&authority, port), FailureKind::TlsExpired, "expired on 2021-01-01T00:00:00Z").await;
 }
 
 #[tokio::test]
@@ -77,12 +58,7 @@ async fn a_certificate_of_the_future_tells_when_it_begins() {
         params.not_after = rcgen::date_time_ymd(2091, 1, 1);
     });
     let port = TlsServer::new(certificate).echo();
-    fails(
-        &trusting(&authority, port),
-        FailureKind::TlsNotYetValid,
-        "not valid before 2090-01-01",
-    )
-    .await;
+    fails(&trusting(&authority, port), FailureKind::TlsNotYetValid, "not valid before 2090-01-01").await;
 }
 
 #[tokio::test]
@@ -97,12 +73,7 @@ async fn a_certificate_for_another_name_tells_both() {
 async fn an_unknown_authority_is_told_even_if_it_has_the_trusted_one_s_name() {
     let port = TlsServer::new(Authority::new().issue(&["127.0.0.1"], |_| ())).echo();
     fails(&at(port), FailureKind::TlsUnknownIssuer, "not trusted").await;
-    fails(
-        &trusting(&Authority::new(), port),
-        FailureKind::TlsUnknownIssuer,
-        "authority",
-    )
-    .await;
+    fails(&trusting(&Authority::new(), port), FailureKind::TlsUnknownIssuer, "authority").await;
 }
 
 #[tokio::test]
@@ -115,12 +86,7 @@ async fn a_server_that_demands_a_client_certificate_says_so() {
         // Closing with the request unread would destroy the alert on its way.
         let _ = stream.sock.read_to_end(&mut Vec::new());
     });
-    fails(
-        &trusting(&authority, port),
-        FailureKind::TlsOther,
-        "client certificate",
-    )
-    .await;
+    fails(&trusting(&authority, port), FailureKind::TlsOther, "client certificate").await;
 }
 
 #[tokio::test]
@@ -147,12 +113,7 @@ async fn what_does_not_speak_http_is_told() {
 
 #[tokio::test]
 async fn a_connection_that_is_closed_at_once_is_cut() {
-    fails(
-        &at(listen(drop)),
-        FailureKind::Reset,
-        "closed the connection during the handshake",
-    )
-    .await;
+    fails(&at(listen(drop)), FailureKind::Reset, "closed the connection during the handshake").await;
 }
 
 #[tokio::test]
@@ -161,12 +122,7 @@ async fn a_connection_that_is_closed_before_the_answer_is_cut() {
     let port = TlsServer::new(authority.issue(&["127.0.0.1"], |_| ())).listen(|mut stream| {
         head(&mut stream);
     });
-    fails(
-        &trusting(&authority, port),
-        FailureKind::Reset,
-        "closed the connection",
-    )
-    .await;
+    fails(&trusting(&authority, port), FailureKind::Reset, "closed the connection").await;
 }
 
 #[tokio::test]
@@ -175,25 +131,15 @@ async fn a_server_that_says_nothing_is_given_up() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let text = kubeconfig(json!({"server": format!("https://127.0.0.1:{port}")}), json!({}));
-    let options = AccessOptions {
-        connect_timeout: Duration::from_millis(50),
-        ..AccessOptions::default()
-    };
-    fails(
-        &resolved(&text, options).unwrap(),
-        FailureKind::ConnectTimeout,
-        "no connection within 0.1 s",
-    )
-    .await;
+    let options = AccessOptions { connect_timeout: Duration::from_millis(50), ..AccessOptions::default() };
+    fails(&resolved(&text, options).unwrap(), FailureKind::ConnectTimeout, "no connection within 0.1 s")
+        .await;
 }
 
 #[tokio::test]
 async fn http_401_is_an_answer_and_no_failure_to_connect() {
     let port = http_server("401 Unauthorized");
-    let access = access(
-        json!({"server": format!("http://127.0.0.1:{port}")}),
-        json!({"token": "t"}),
-    );
+    let access = access(json!({"server": format!("http://127.0.0.1:{port}")}), json!({"token": "t"}));
     assert_eq!(ask(&access).await.unwrap().0, 401);
 }
 
@@ -201,10 +147,7 @@ async fn http_401_is_an_answer_and_no_failure_to_connect() {
 async fn a_proxy_that_is_not_there_or_refuses_is_the_proxy_s_fault() {
     let through = |proxy: u16| {
         let proxy = format!("http://jane:s3cret@127.0.0.1:{proxy}");
-        access(
-            json!({"server": "https://api.preflight.invalid:6443", "proxy-url": proxy}),
-            json!({}),
-        )
+        access(json!({"server": "https://api.preflight.invalid:6443", "proxy-url": proxy}), json!({}))
     };
     let answering = |answer: &'static str| {
         listen(move |mut stream| {
@@ -213,23 +156,11 @@ async fn a_proxy_that_is_not_there_or_refuses_is_the_proxy_s_fault() {
         })
     };
     for (port, words, transient) in [
-        (
-            closed_port(),
-            "cannot be reached: the connection was refused",
-            true,
-        ),
+        (closed_port(), "cannot be reached: the connection was refused", true),
         (answering("HTTP/1.1 403 Forbidden\r\n\r\n"), "(HTTP 403)", false),
         (answering("HTTP/1.1 503 Busy\r\n\r\n"), "(HTTP 503)", true),
-        (
-            answering("HTTP/1.1 407 Login\r\n\r\n"),
-            "wants credentials",
-            false,
-        ),
-        (
-            answering("hello\r\n\r\n"),
-            "does not answer as an HTTP proxy does",
-            false,
-        ),
+        (answering("HTTP/1.1 407 Login\r\n\r\n"), "wants credentials", false),
+        (answering("hello\r\n\r\n"), "does not answer as an HTTP proxy does", false),
     ] {
         let access = through(port);
         fails(&access, FailureKind::Proxy, words).await;
@@ -255,10 +186,6 @@ async fn a_proxy_that_speaks_tls_is_verified_like_the_server() {
         access(cluster, json!({}))
     };
     fails(&through(&authority), FailureKind::Proxy, "(HTTP 403)").await;
-    fails(
-        &through(&Authority::new()),
-        FailureKind::Proxy,
-        "cannot be reached: its certificate was signed",
-    )
-    .await;
+    fails(&through(&Authority::new()), FailureKind::Proxy, "cannot be reached: its certificate was signed")
+        .await;
 }

@@ -25,11 +25,7 @@ fn soon() -> Instant {
 }
 
 fn surroundings() -> Surroundings {
-    Surroundings {
-        variables: [].into(),
-        home: None,
-        service_account: "/nowhere".into(),
-    }
+    Surroundings { variables: [].into(), home: None, service_account: "/nowhere".into() }
 }
 
 /// A kubeconfig with one cluster and one user; JSON is YAML.
@@ -47,13 +43,7 @@ fn resolved(text: &str, options: AccessOptions) -> Result<Access, AccessError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("config");
     std::fs::write(&path, text).unwrap();
-    resolve::resolve(
-        &AccessOptions {
-            kubeconfig: Some(path),
-            ..options
-        },
-        &surroundings(),
-    )
+    resolve::resolve(&AccessOptions { kubeconfig: Some(path), ..options }, &surroundings())
 }
 
 fn access(cluster: Value, user: Value) -> Access {
@@ -64,10 +54,7 @@ fn access(cluster: Value, user: Value) -> Access {
 async fn ask(access: &Access) -> Result<(u16, String), ConnectFailure> {
     let Connection { client, .. } = access.connect(soon()).await?;
     let request = http::Request::get("/version").body(Body::empty()).unwrap();
-    let response = client
-        .send(request)
-        .await
-        .map_err(|error| classify(&error, access.server()))?;
+    let response = client.send(request).await.map_err(|error| classify(&error, access.server()))?;
     let (parts, body) = response.into_parts();
     let body = body.collect_bytes().await.unwrap();
     Ok((parts.status.as_u16(), String::from_utf8(body.to_vec()).unwrap()))
@@ -104,10 +91,8 @@ fn head(stream: &mut impl Read) -> String {
 fn echo(stream: &mut (impl Read + Write), status: &str) {
     let head = head(stream);
     let length = head.len();
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{head}"
-    );
+    let _ =
+        write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{head}");
     let _ = stream.flush();
 }
 
@@ -132,10 +117,7 @@ impl Authority {
         let mut params = CertificateParams::new(names).unwrap();
         change(&mut params);
         let key = KeyPair::generate().unwrap();
-        (
-            params.signed_by(&key, &self.0).unwrap().pem(),
-            key.serialize_pem(),
-        )
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 
     /// As `certificate-authority-data` has it.
@@ -158,11 +140,7 @@ struct TlsServer {
 
 impl TlsServer {
     fn new(certificate: (String, String)) -> Self {
-        Self {
-            certificate,
-            client_authority: None,
-            protocols: Vec::new(),
-        }
+        Self { certificate, client_authority: None, protocols: Vec::new() }
     }
 
     fn listen(
@@ -179,9 +157,7 @@ impl TlsServer {
             None => builder.with_no_client_auth(),
             Some(pem) => {
                 let mut roots = rustls::RootCertStore::empty();
-                roots
-                    .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
-                    .unwrap();
+                roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
                 let verifier =
                     rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 builder.with_client_cert_verifier(verifier.build().unwrap())

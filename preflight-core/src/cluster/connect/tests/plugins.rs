@@ -26,20 +26,13 @@ fn printing(status: &Value) -> Value {
 }
 
 fn with(user: Value) -> Access {
-    access(
-        json!({"server": format!("http://127.0.0.1:{}", http_server("200 OK"))}),
-        user,
-    )
+    access(json!({"server": format!("http://127.0.0.1:{}", http_server("200 OK"))}), user)
 }
 
 async fn fails(user: Value, kind: FailureKind, words: &str) -> String {
     let failure = with(user).connect(soon()).await.err().unwrap();
     assert_eq!(failure.kind, kind, "{}", failure.message);
-    assert!(
-        failure.message.starts_with("Cannot connect to http://127.0.0.1:"),
-        "{}",
-        failure.message
-    );
+    assert!(failure.message.starts_with("Cannot connect to http://127.0.0.1:"), "{}", failure.message);
     assert!(failure.message.contains(words), "{}", failure.message);
     failure.message
 }
@@ -48,22 +41,10 @@ async fn fails(user: Value, kind: FailureKind, words: &str) -> String {
 async fn a_token_is_used_and_its_expiry_known() {
     let user = printing(&json!({"token": "minted", "expirationTimestamp": "2090-01-01T00:00:00Z"}));
     let access = with(user);
-    assert!(
-        ask(&access)
-            .await
-            .unwrap()
-            .1
-            .contains("authorization: bearer minted\r\n")
-    );
+    assert!(ask(&access).await.unwrap().1.contains("authorization: bearer minted\r\n"));
     let credentials = access.connect(soon()).await.ok().unwrap().credentials;
     let expires: SystemTime = UNIX_EPOCH + Duration::from_secs(3_786_912_000);
-    assert_eq!(
-        credentials,
-        [CredentialExpiry {
-            what: ExpiryOf::ExecCredential,
-            expires
-        }]
-    );
+    assert_eq!(credentials, [CredentialExpiry { what: ExpiryOf::ExecCredential, expires }]);
 }
 
 #[tokio::test]
@@ -95,15 +76,8 @@ async fn the_plugin_is_told_about_the_caller_and_cannot_read_the_terminal() {
         told=$(printf '%s' "$KUBERNETES_EXEC_INFO" | tr -d '"\\')
         printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s"}}' "$told"
     "#;
-    let heard = ask(&with(script(text, json!({"provideClusterInfo": true}))))
-        .await
-        .unwrap()
-        .1;
-    for part in [
-        "interactive:false",
-        "server:http://127.0.0.1:",
-        "kind:execcredential",
-    ] {
+    let heard = ask(&with(script(text, json!({"provideClusterInfo": true})))).await.unwrap().1;
+    for part in ["interactive:false", "server:http://127.0.0.1:", "kind:execcredential"] {
         assert!(heard.contains(part), "{heard}");
     }
 }
@@ -114,12 +88,7 @@ async fn a_missing_plugin_is_told_with_its_hint() {
         "",
         json!({"command": "preflight-no-such-plugin", "installHint": "Install it\nfrom the shop"}),
     );
-    let message = fails(
-        user,
-        FailureKind::ExecMissing,
-        "preflight-no-such-plugin is not installed",
-    )
-    .await;
+    let message = fails(user, FailureKind::ExecMissing, "preflight-no-such-plugin is not installed").await;
     assert!(message.ends_with("; Install it from the shop"), "{message}");
 }
 
@@ -147,30 +116,18 @@ async fn output_that_is_no_credential_is_refused_and_not_told() {
         (String::new(), "not an ExecCredential"),
         (json!({"kind": "Secret"}).to_string(), "not an ExecCredential"),
         (other_version.to_string(), "in another version"),
-        (
-            json!({"apiVersion": V1, "kind": "ExecCredential"}).to_string(),
-            "without status",
-        ),
+        (json!({"apiVersion": V1, "kind": "ExecCredential"}).to_string(), "without status"),
     ] {
-        let user = script(
-            r#"printf '%s' "$OUT""#,
-            json!({"env": [{"name": "OUT", "value": output}]}),
-        );
+        let user = script(r#"printf '%s' "$OUT""#, json!({"env": [{"name": "OUT", "value": output}]}));
         let message = fails(user, FailureKind::ExecFailed, words).await;
         assert!(!message.contains("t0ken"), "{message}");
     }
     for (status, words) in [
         (json!({}), "neither a token nor a client certificate"),
         (json!({"clientKeyData": "k"}), "without the other"),
-        (
-            json!({"clientKeyData": "k", "clientCertificateData": "c"}),
-            "cannot be used",
-        ),
+        (json!({"clientKeyData": "k", "clientCertificateData": "c"}), "cannot be used"),
         (json!({"token": "a\nb"}), "no token may hold"),
-        (
-            json!({"token": "t0ken", "expirationTimestamp": "soon"}),
-            "is no time",
-        ),
+        (json!({"token": "t0ken", "expirationTimestamp": "soon"}), "is no time"),
     ] {
         let message = fails(printing(&status), FailureKind::ExecFailed, words).await;
         assert!(!message.contains("t0ken"), "{message}");
@@ -179,12 +136,7 @@ async fn output_that_is_no_credential_is_refused_and_not_told() {
 
 #[tokio::test]
 async fn a_flood_is_stopped() {
-    fails(
-        script("exec yes", json!({})),
-        FailureKind::ExecFailed,
-        "printed more than 1 MiB",
-    )
-    .await;
+    fails(script("exec yes", json!({})), FailureKind::ExecFailed, "printed more than 1 MiB").await;
 }
 
 #[tokio::test]
@@ -219,10 +171,6 @@ async fn a_plugin_that_hangs_is_killed() {
     tokio::time::resume();
     let failure = connecting.await.unwrap();
     assert_eq!(failure.kind, FailureKind::ExecTimeout);
-    assert!(
-        failure.message.contains("did not finish in time"),
-        "{}",
-        failure.message
-    );
+    assert!(failure.message.contains("did not finish in time"), "{}", failure.message);
     assert!(!std::path::Path::new("/proc").join(pid).exists());
 }

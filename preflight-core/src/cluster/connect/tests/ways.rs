@@ -6,10 +6,7 @@ use super::*;
 use crate::cluster::connect::{ExpiryOf, FailureKind};
 
 fn plain(user: Value) -> Access {
-    access(
-        json!({"server": format!("http://127.0.0.1:{}", http_server("200 OK"))}),
-        user,
-    )
+    access(json!({"server": format!("http://127.0.0.1:{}", http_server("200 OK"))}), user)
 }
 
 async fn told(access: &Access) -> String {
@@ -24,24 +21,14 @@ async fn every_way_to_say_who_one_is_arrives() {
     for (user, header) in [
         (json!({"token": "given"}), "authorization: bearer given\r\n"),
         (json!({"tokenFile": file}), "authorization: bearer from-file\r\n"),
-        (
-            json!({"tokenFile": file, "token": "given"}),
-            "authorization: bearer from-file\r\n",
-        ),
+        (json!({"tokenFile": file, "token": "given"}), "authorization: bearer from-file\r\n"),
         // The echo is in lower case, base64 too.
-        (
-            json!({"username": "jane", "password": "pw"}),
-            "authorization: basic amfuztpwdw==\r\n",
-        ),
+        (json!({"username": "jane", "password": "pw"}), "authorization: basic amfuztpwdw==\r\n"),
     ] {
         let text = told(&plain(user)).await;
         assert!(text.contains(header), "{text}");
         assert!(
-            text.contains(concat!(
-                "user-agent: preflight/",
-                env!("CARGO_PKG_VERSION"),
-                "\r\n"
-            )),
+            text.contains(concat!("user-agent: preflight/", env!("CARGO_PKG_VERSION"), "\r\n")),
             "{text}"
         );
     }
@@ -57,12 +44,8 @@ async fn a_pod_s_token_and_authority_are_used() {
     std::fs::write(directory.path().join("token"), "mounted\n").unwrap();
     let mut surroundings = surroundings();
     surroundings.service_account = directory.path().to_owned();
-    surroundings
-        .variables
-        .insert("KUBERNETES_SERVICE_HOST".into(), "127.0.0.1".into());
-    surroundings
-        .variables
-        .insert("KUBERNETES_SERVICE_PORT".into(), port.to_string().into());
+    surroundings.variables.insert("KUBERNETES_SERVICE_HOST".into(), "127.0.0.1".into());
+    surroundings.variables.insert("KUBERNETES_SERVICE_PORT".into(), port.to_string().into());
     let access = resolve::resolve(&AccessOptions::default(), &surroundings).unwrap();
     assert!(told(&access).await.contains("authorization: bearer mounted\r\n"));
 
@@ -109,10 +92,7 @@ async fn a_client_certificate_is_shown_and_its_expiry_known() {
     let credentials = access.connect(soon()).await.ok().unwrap().credentials;
     assert_eq!(credentials.len(), 1);
     assert_eq!(credentials[0].what, ExpiryOf::ClientCertificate);
-    assert_eq!(
-        credentials[0].expires,
-        std::time::UNIX_EPOCH + Duration::from_secs(3_786_912_000)
-    );
+    assert_eq!(credentials[0].expires, std::time::UNIX_EPOCH + Duration::from_secs(3_786_912_000));
 }
 
 #[tokio::test]
@@ -128,10 +108,7 @@ async fn tls_server_name_and_skipped_verification_are_honoured() {
     let named = access(named, json!({}));
     assert_eq!(ask(&named).await.unwrap().0, 200);
     assert!(!named.insecure());
-    let skipping = access(
-        json!({"server": server, "insecure-skip-tls-verify": true}),
-        json!({}),
-    );
+    let skipping = access(json!({"server": server, "insecure-skip-tls-verify": true}), json!({}));
     assert_eq!(ask(&skipping).await.unwrap().0, 200);
     assert!(skipping.insecure());
 }
@@ -175,9 +152,7 @@ async fn an_http_proxy_is_gone_through_with_its_credentials() {
     let sender = std::sync::Mutex::new(sender);
     let proxy = listen(move |mut stream| {
         sender.lock().unwrap().send(head(&mut stream)).unwrap();
-        stream
-            .write_all(b"HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 Connection established\r\nvia: test\r\n\r\n").unwrap();
         splice(stream, port);
     });
     let cluster = json!({
@@ -189,14 +164,8 @@ async fn an_http_proxy_is_gone_through_with_its_credentials() {
     assert_eq!(access.proxy().unwrap(), format!("http://127.0.0.1:{proxy}"));
     assert_eq!(ask(&access).await.unwrap().0, 200);
     let heard = receiver.recv().unwrap();
-    assert!(
-        heard.starts_with("connect api.preflight.invalid:6443 http/1.1\r\n"),
-        "{heard}"
-    );
-    let login = format!(
-        "proxy-authorization: basic {}\r\n",
-        base64("jane:p@ss").to_ascii_lowercase()
-    );
+    assert!(heard.starts_with("connect api.preflight.invalid:6443 http/1.1\r\n"), "{heard}");
+    let login = format!("proxy-authorization: basic {}\r\n", base64("jane:p@ss").to_ascii_lowercase());
     assert!(heard.contains(&login), "{heard}");
 }
 
@@ -214,9 +183,7 @@ async fn a_socks_proxy_is_gone_through() {
         let mut name_and_port = vec![0; usize::from(request[4]) + 2];
         stream.read_exact(&mut name_and_port).unwrap();
         let known = name_and_port.starts_with(b"api.preflight.invalid");
-        stream
-            .write_all(&[5, if known { 0 } else { 1 }, 0, 1, 127, 0, 0, 1, 0, 0])
-            .unwrap();
+        stream.write_all(&[5, if known { 0 } else { 1 }, 0, 1, 127, 0, 0, 1, 0, 0]).unwrap();
         splice(stream, port);
     });
     let cluster = json!({
