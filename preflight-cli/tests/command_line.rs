@@ -244,3 +244,33 @@ fn schemas_are_json() {
         assert!(schema["$schema"].is_string(), "{of}");
     }
 }
+
+/// Ctrl-C: what is known is told, and what is not is unknown.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_reports_what_it_knows() {
+    use std::io::Read;
+
+    // It accepts connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let kubeconfig = KUBECONFIG.replace("https://127.0.0.1:1", &format!("http://127.0.0.1:{port}"));
+    let folder = Folder::new(&[("config", &kubeconfig), ("a.yaml", CONFIG_MAP)]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_preflight"))
+        .args(["-f", &folder.path("a.yaml"), "--kubeconfig", &folder.path("config")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Once it has connected it is waiting for the answer.
+    let connection = silent.accept().unwrap();
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    let code = child.wait().unwrap().code();
+    drop(connection);
+    assert_eq!(code, Some(5), "{text}");
+    assert!(text.starts_with("UNKNOWN:") && text.contains("interrupted (SIGINT)"), "{text}");
+    assert!(text.contains("✓ manifests") || text.contains("manifests passed"), "what was done stays: {text}");
+}

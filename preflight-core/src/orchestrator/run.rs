@@ -195,7 +195,9 @@ impl Run {
     }
 
     async fn cluster_facts(&mut self) -> RunFacts {
-        if let Ok(Ok(Some(facts))) = timeout(FACTS_PATIENCE, &mut self.facts).await {
+        // Who interrupts does not want to wait.
+        let patience = if self.cut.borrow().is_some() { Duration::ZERO } else { FACTS_PATIENCE };
+        if let Ok(Ok(Some(facts))) = timeout(patience, &mut self.facts).await {
             self.known = facts.clone();
             self.facts = tokio::spawn(async move { Some(facts) });
         }
