@@ -47,6 +47,8 @@ enum Does {
     NeedsCluster,
     /// Fails the first rule.
     Fails,
+    /// Warns of the first rule, and concludes nothing.
+    WarnsOnly,
 }
 
 struct Demo(Does, Phase, Stability);
@@ -96,6 +98,11 @@ impl Plugin for Demo {
             Does::Fails => {
                 a.fail(Subject::new("thing"), "it is broken", mend());
                 b.examined();
+            }
+            Does::WarnsOnly => {
+                a.examined();
+                a.warn(Subject::new("thing"), "it is old", mend());
+                return Ok(check.finish());
             }
             Does::Pass => {
                 a.examined();
@@ -154,6 +161,14 @@ async fn clause_1_a_rule_of_which_nothing_is_said_is_unknown() {
     let report = report(preflight(Does::Nothing)).await;
     assert_eq!(report.verdict.decision, Decision::Unknown);
     assert!(why(outcome(&report, "demo/a")).contains("said nothing"));
+}
+
+#[tokio::test]
+async fn clause_1_a_warning_is_no_conclusion() {
+    let report = report(preflight(Does::WarnsOnly)).await;
+    assert_eq!(report.verdict.decision, Decision::Unknown);
+    assert!(why(outcome(&report, "demo/a")).contains("said nothing"));
+    assert_eq!(report.checks[0].findings.len(), 1);
 }
 
 #[tokio::test]
@@ -224,6 +239,17 @@ async fn clause_2_an_empty_list_that_was_recorded_is_empty() {
         report(Preflight::new(cluster).plugin(Demo(Does::Lists, Phase::Resources, Stability::Stable))).await;
     assert!(matches!(outcome(&report, "demo/b"), Outcome::NotApplicable { .. }));
     assert_eq!(report.verdict.decision, Decision::Go);
+}
+
+#[tokio::test]
+async fn clause_2_a_list_is_read_to_its_last_page() {
+    let pods: String =
+        (0..1001).map(|i| format!("- {{metadata: {{name: p{i}, namespace: shop}}}}\n")).collect();
+    let cluster =
+        snapshot(&format!("lists: [/api/v1/pods]\n---\napiVersion: v1\nkind: PodList\nitems:\n{pods}"));
+    let report =
+        report(Preflight::new(cluster).plugin(Demo(Does::Lists, Phase::Resources, Stability::Stable))).await;
+    assert!(matches!(outcome(&report, "demo/b"), Outcome::Passed { evidence } if evidence == "1001 others"));
 }
 
 #[tokio::test]

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use preflight_core::cluster::AccessOptions;
-use preflight_core::{Cluster, Decision, Environments, Manifests, Outcome, Preflight, Report};
+use preflight_core::cluster::{AccessOptions, Read};
+use preflight_core::{
+    CheckResult, Cluster, Context, Decision, Descriptor, Environments, Manifests, Outcome, Phase, Plugin,
+    Preflight, Report, Undecided,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -280,6 +283,86 @@ async fn a_failure_that_lasts_is_unknown() {
     let namespace = but("/api/v1/namespaces/shop", || status(500, "etcdserver: no leader"));
     let unknown = [("namespace-missing", "unknown"), ("namespace-terminating", "unknown")];
     expect(namespace, Decision::Unknown, &unknown).await;
+}
+
+#[tokio::test]
+async fn what_may_not_be_looked_at_is_not_taken_for_absent() {
+    let handler: Handler = Arc::new(|method, path| match path {
+        "/api/v1/namespaces/shop" => status(403, "namespaces \"shop\" is forbidden"),
+        _ => healthy(method, path),
+    });
+    let unknown = [("namespace-missing", "unknown"), ("namespace-terminating", "unknown")];
+    expect(handler, Decision::Unknown, &unknown).await;
+    let object = but("/api/v1/namespaces/shop/configmaps", || status(403, "forbidden"));
+    let (report, _) = expect(object, Decision::Go, &[]).await;
+    assert_eq!(report.checks[0].details["actions"], json!({"unknown": 1}));
+}
+
+#[derive(serde::Deserialize)]
+struct Pod {}
+preflight_core::view!(Pod: namespaced "" "v1" "pods" "Pod");
+
+preflight_core::rules! { plugin "pods";
+    /// There are pods.
+    ///
+    /// A rule for the tests of lists.
+    THERE = "there", harm;
+}
+
+struct Pods;
+
+#[preflight_core::async_trait]
+impl Plugin for Pods {
+    fn descriptor(&self) -> Descriptor {
+        Descriptor::new("pods", Phase::Resources, RULES).reads(Read::list::<Pod>())
+    }
+
+    async fn check(&self, context: &Context) -> Result<CheckResult, Undecided> {
+        let check = context.examine();
+        let mut there = check.rule(&THERE);
+        context.cluster().await?.list::<Pod>().await?.iter().for_each(|_| there.examined());
+        there.conclude("pods");
+        Ok(check.finish())
+    }
+}
+
+/// What came of listing two pages, of which the second is answered so; each time that it is asked.
+async fn second_page(answers: Vec<Answer>) -> Outcome {
+    let answers = Mutex::new(answers.into_iter());
+    let page = |cont: &str, names: [&str; 2]| {
+        let items: Vec<_> =
+            names.iter().map(|name| json!({"metadata": {"name": name, "namespace": "shop"}})).collect();
+        json!({"kind": "PodList", "metadata": {"continue": cont}, "items": items})
+    };
+    let handler: Handler = Arc::new(move |method, path| match path {
+        "/api/v1/pods?limit=500" => ok(&page("two", ["a", "b"])),
+        "/api/v1/pods?limit=500&continue=two" => {
+            let faulty = answers.lock().unwrap().next();
+            faulty.unwrap_or_else(|| ok(&page("", ["c", "d"])))
+        }
+        _ => healthy(method, path),
+    });
+    let server = Server::start(handler).await;
+    let options =
+        AccessOptions { kubeconfig: Some(server.kubeconfig.path().to_owned()), ..AccessOptions::default() };
+    let run = Preflight::new(Cluster::resolve(&options).unwrap()).plugin(Pods).start().unwrap();
+    run.finish().await.checks[0].rules[0].outcome.clone()
+}
+
+#[tokio::test]
+async fn a_list_that_fails_half_way_is_unknown() {
+    assert!(matches!(second_page(Vec::new()).await, Outcome::Passed { evidence } if evidence == "4 pods"));
+    for fault in [status(403, "forbidden"), (200, String::new(), "{\"items\": [".to_owned())] {
+        assert!(matches!(second_page(vec![fault]).await, Outcome::Unknown { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_changed_under_the_reading_is_begun_anew() {
+    let gone = || status(410, "the continue token has expired");
+    assert!(matches!(second_page(vec![gone()]).await, Outcome::Passed { evidence } if evidence == "4 pods"));
+    let always = std::iter::repeat_with(gone).take(20).collect();
+    assert!(matches!(second_page(always).await, Outcome::Unknown { .. }));
 }
 
 #[tokio::test]
