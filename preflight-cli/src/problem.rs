@@ -6,9 +6,7 @@ use miette::{
     Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan,
 };
 use preflight_core::cluster::AccessError;
-use preflight_core::manifests::ManifestError;
-use preflight_core::snapshot::SnapshotError;
-use preflight_core::{ConfigError, Place, redact};
+use preflight_core::{InputError, Place, redact};
 
 /// What keeps Preflight from answering.
 #[derive(Debug)]
@@ -92,20 +90,8 @@ impl Diagnostic for Problem {
     }
 }
 
-impl From<ConfigError> for Problem {
-    fn from(error: ConfigError) -> Self {
-        Self::told(&error, error.place(), error.advice())
-    }
-}
-
-impl From<ManifestError> for Problem {
-    fn from(error: ManifestError) -> Self {
-        Self::told(&error, error.place(), error.advice())
-    }
-}
-
-impl From<SnapshotError> for Problem {
-    fn from(error: SnapshotError) -> Self {
+impl From<InputError> for Problem {
+    fn from(error: InputError) -> Self {
         Self::told(&error, error.place(), error.advice())
     }
 }

@@ -39,6 +39,7 @@ mod environment;
 mod error;
 mod event;
 mod examine;
+mod input;
 pub mod manifests;
 mod orchestrator;
 mod plugin;
@@ -61,8 +62,9 @@ pub use environment::{
 pub use error::{Advice, Undecided};
 pub use event::{Event, Listener};
 pub use examine::{Examination, RuleCheck};
+pub use input::InputError;
 pub use manifests::Manifests;
-pub use orchestrator::{Blocking, Clearance, ConfigError, Preflight, Refusal, Run, Stop};
+pub use orchestrator::{Blocking, Clearance, Preflight, Refusal, Run, Stop};
 pub use plugin::{Descriptor, Phase, Plugin};
 pub use redact::redact;
 pub use report::{Decision, Report, Verdict};

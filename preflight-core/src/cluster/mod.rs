@@ -9,6 +9,7 @@ pub mod connect;
 mod discovery;
 mod error;
 mod flight;
+mod reader;
 mod resource;
 mod session;
 mod wire;
@@ -19,11 +20,12 @@ pub use access::{Act, Identity, Permission};
 pub use connect::{Access, AccessError, AccessOptions};
 pub use discovery::{Discovery, Lookup, Served};
 pub use error::{ClusterError, ClusterErrorKind};
+pub(crate) use reader::view_of;
+pub use reader::{Credential, Reader, Readiness, ServerVersion, User};
 #[cfg(feature = "kube")]
 pub use resource::ScopeOf;
 pub use resource::{Listed, Read, ReadOf, Resource, View};
-pub use session::{Credential, Reader, Readiness, ServerVersion, User};
-pub(crate) use session::{Session, view_of};
+pub(crate) use session::Session;
 
 use crate::snapshot::Snapshot;
 

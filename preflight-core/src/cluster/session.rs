@@ -7,25 +7,26 @@ use std::time::SystemTime;
 
 use futures::FutureExt;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::access::{Act, Identity, Permission};
+use super::access::Permission;
 use super::connect::{ConnectFailure, CredentialExpiry, FailureKind};
 use super::discovery::{AggregatedList, Discovery, LegacyGroups, LegacyResources};
 use super::error::{ClusterError, ClusterErrorKind};
 use super::flight::Flights;
+use super::reader::{Readiness, ServerVersion, User};
 use super::resource::{Listed, Read, ReadOf, Resource, View, view_name};
 use super::wire::{Line, Reply, Wire};
 use super::{Cluster, Source};
 use crate::snapshot::{Asked, Recorder};
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const AGGREGATED: &str =
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
-const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+pub(super) const METADATA_ONLY: &str =
+    "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 /// Objects a page of a list.
 const PAGE: usize = 500;
 /// How often a list is begun anew after `410 Gone`.
@@ -33,73 +34,21 @@ const RESTARTS: usize = 3;
 
 type Views = Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>;
 
-/// What `/version` says.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct ServerVersion {
-    /// For example `v1.36.3`.
-    pub git_version: String,
-}
-
-impl ServerVersion {
-    /// The minor version: 36 of `v1.36.3-gke.1`.
-    #[must_use]
-    pub fn minor(&self) -> Option<u16> {
-        let digits = self.git_version.strip_prefix("v1.")?;
-        digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-    }
-}
-
-/// What `/readyz?verbose` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Readiness {
-    /// Whether the API server calls itself ready.
-    pub ready: bool,
-    /// Names of the parts that are well.
-    pub passed: Vec<String>,
-    /// Names of the parts that are not.
-    pub failed: Vec<String>,
-}
-
-/// As whom the API server knows one (SelfSubjectReview).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct User {
-    /// User name.
-    #[serde(default)]
-    pub username: String,
-    /// Groups.
-    #[serde(default)]
-    pub groups: Vec<String>,
-}
-
-/// A credential in use and when it expires.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Credential {
-    /// What it is: `client certificate`, `token`, …
-    pub what: String,
-    /// When it expires.
-    pub expires: SystemTime,
-}
-
 /// Everything that is shared by a run's plugins.
 pub(crate) struct Session {
-    wire: Wire,
+    pub(super) wire: Wire,
     reads: Vec<Read>,
     /// Whether the API server's certificate is not verified.
-    unverified: bool,
+    pub(super) unverified: bool,
     /// UID of the `kube-system` namespace of the cluster that the environment means.
     pinned_uid: Option<String>,
     objects: Flights<Option<Arc<Value>>>,
     lists: Flights<Views>,
     discovery: Flights<Arc<Discovery>>,
     versions: Flights<(ServerVersion, Option<(String, SystemTime)>)>,
-    readiness: Flights<Readiness>,
-    users: Flights<User>,
-    permissions: Flights<Permission>,
+    pub(super) readiness: Flights<Readiness>,
+    pub(super) users: Flights<User>,
+    pub(super) permissions: Flights<Permission>,
 }
 
 impl Session {
@@ -138,7 +87,7 @@ impl Session {
     }
 
     /// The first contact. Nothing else is asked before it has been made.
-    async fn version(
+    pub(super) async fn version(
         self: &Arc<Self>,
     ) -> Result<(ServerVersion, Option<(String, SystemTime)>), ClusterError> {
         let session = Arc::clone(self);
@@ -187,7 +136,7 @@ impl Session {
         self.wire.server()
     }
 
-    async fn credentials(&self) -> Result<Vec<CredentialExpiry>, ClusterError> {
+    pub(super) async fn credentials(&self) -> Result<Vec<CredentialExpiry>, ClusterError> {
         Ok(self.wire.line().await?.credentials)
     }
 
@@ -198,7 +147,7 @@ impl Session {
         self.judge(asked, reply).await
     }
 
-    async fn judge(&self, asked: &Asked, reply: Reply) -> Result<Reply, ClusterError> {
+    pub(super) async fn judge(&self, asked: &Asked, reply: Reply) -> Result<Reply, ClusterError> {
         if (200..300).contains(&reply.code) {
             return Ok(reply);
         }
@@ -236,7 +185,7 @@ impl Session {
         Err(ClusterError::new(kind, question, message))
     }
 
-    async fn object(
+    pub(super) async fn object(
         self: &Arc<Self>,
         path: String,
         accept: &'static str,
@@ -256,7 +205,7 @@ impl Session {
         self.objects.join(path, ask).await
     }
 
-    async fn list<V: View>(
+    pub(super) async fn list<V: View>(
         self: &Arc<Self>,
         namespace: Option<&str>,
     ) -> Result<Arc<Listed<V>>, ClusterError> {
@@ -309,7 +258,7 @@ impl Session {
         }
     }
 
-    async fn discover(self: &Arc<Self>) -> Result<Arc<Discovery>, ClusterError> {
+    pub(super) async fn discover(self: &Arc<Self>) -> Result<Arc<Discovery>, ClusterError> {
         let session = Arc::clone(self);
         let ask = move || {
             async move {
@@ -369,7 +318,12 @@ impl Session {
         Ok(())
     }
 
-    async fn review(self: &Arc<Self>, plural: &str, group: &str, body: Value) -> Result<Value, ClusterError> {
+    pub(super) async fn review(
+        self: &Arc<Self>,
+        plural: &str,
+        group: &str,
+        body: Value,
+    ) -> Result<Value, ClusterError> {
         let asked = Asked {
             method: "POST".to_owned(),
             path: format!("/apis/{group}/v1/{plural}"),
@@ -425,7 +379,7 @@ fn unanswered(error: ClusterError) -> ClusterError {
     ClusterError::new(ClusterErrorKind::Connect(failure), "", message)
 }
 
-fn get(path: &str, accept: &str) -> Asked {
+pub(super) fn get(path: &str, accept: &str) -> Asked {
     Asked::get(path, accept)
 }
 
@@ -444,222 +398,7 @@ fn undecodable(asked: &Asked, error: &serde_json::Error) -> ClusterError {
     ClusterError::new(ClusterErrorKind::Decode, question, why)
 }
 
-fn undeclared<V>(path: &str) -> ClusterError {
+pub(super) fn undeclared<V>(path: &str) -> ClusterError {
     let message = format!("the plugin did not declare that it lists {}", view_name::<V>());
     ClusterError::new(ClusterErrorKind::Undeclared, format!("list {path}"), message)
-}
-
-/// The cluster, as far as one plugin declared that it reads it. Made by
-/// [`Context::cluster`](crate::Context::cluster).
-#[derive(Clone)]
-pub struct Reader {
-    session: Arc<Session>,
-    reads: Arc<[Read]>,
-    plugin: &'static str,
-}
-
-impl Reader {
-    pub(crate) const fn new(session: Arc<Session>, reads: Arc<[Read]>, plugin: &'static str) -> Self {
-        Self { session, reads, plugin }
-    }
-
-    /// URL of the API server, or words for it.
-    #[must_use]
-    pub fn server(&self) -> &str {
-        self.session.server()
-    }
-
-    /// Whether the kubeconfig says not to verify the API server's certificate.
-    #[must_use]
-    pub fn is_unverified(&self) -> bool {
-        self.session.unverified
-    }
-
-    /// When the credentials in use expire, where they say so.
-    ///
-    /// # Errors
-    /// The credentials cannot be had.
-    pub async fn credentials(&self) -> Result<Vec<Credential>, ClusterError> {
-        let credentials = self.session.credentials().await?;
-        Ok(credentials.iter().map(|c| Credential { what: c.what.to_string(), expires: c.expires }).collect())
-    }
-
-    /// Makes contact, if it has not been made yet, and tells the server's version.
-    ///
-    /// # Errors
-    /// The cluster cannot be reached, does not accept the credentials, or is no Kubernetes.
-    pub async fn version(&self) -> Result<ServerVersion, ClusterError> {
-        Ok(self.session.version().await?.0)
-    }
-
-    /// The `Date` header of the first answer (RFC 9110), and this machine's time when it came.
-    ///
-    /// # Errors
-    /// As [`Self::version`].
-    pub async fn date(&self) -> Result<Option<(String, SystemTime)>, ClusterError> {
-        Ok(self.session.version().await?.1)
-    }
-
-    /// What `/readyz?verbose` says.
-    ///
-    /// # Errors
-    /// It cannot be asked, or may not be.
-    pub async fn readiness(&self) -> Result<Readiness, ClusterError> {
-        self.declared("/readyz", |read| matches!(read.of(), ReadOf::Path("/readyz")))?;
-        let session = Arc::clone(&self.session);
-        let ask = move || {
-            async move {
-                session.version().await?;
-                let mut asked = get("/readyz", "*/*");
-                asked.query.push(("verbose".to_owned(), String::new()));
-                let reply = session.wire.ask_once(&asked).await?;
-                let text = String::from_utf8_lossy(&reply.body);
-                let readiness = parse_readiness(&text);
-                let told = !readiness.passed.is_empty() || !readiness.failed.is_empty();
-                match reply.code {
-                    200 => Ok(Readiness { ready: true, ..readiness }),
-                    500..=599 if told => Ok(readiness),
-                    _ => Err(session.judge(&asked, reply).await.err().unwrap_or_else(|| {
-                        ClusterError::new(ClusterErrorKind::Decode, "get /readyz", "no readiness is told")
-                    })),
-                }
-            }
-            .boxed()
-        };
-        self.session.readiness.join("/readyz".to_owned(), ask).await
-    }
-
-    /// As whom the API server knows one.
-    ///
-    /// # Errors
-    /// The review cannot be made.
-    pub async fn user(&self) -> Result<User, ClusterError> {
-        self.declared("selfsubjectreviews", |read| *read.of() == ReadOf::AccessReviews)?;
-        let session = Arc::clone(&self.session);
-        let ask = move || {
-            async move {
-                let body = serde_json::json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-                let review = session.review("selfsubjectreviews", "authentication.k8s.io", body).await?;
-                Ok(serde_json::from_value(review["status"]["userInfo"].clone()).unwrap_or_default())
-            }
-            .boxed()
-        };
-        self.session.users.join("user".to_owned(), ask).await
-    }
-
-    /// Whether one, or another identity, may do something.
-    ///
-    /// # Errors
-    /// The review cannot be made.
-    pub async fn may(&self, identity: Option<&Identity>, act: &Act) -> Result<Permission, ClusterError> {
-        self.declared("access reviews", |read| *read.of() == ReadOf::AccessReviews)?;
-        let (plural, body) = act.review(identity);
-        let session = Arc::clone(&self.session);
-        let key = body.to_string();
-        let ask = move || {
-            async move {
-                let review = session.review(plural, "authorization.k8s.io", body).await?;
-                serde_json::from_value(review["status"].clone()).map_err(|_| {
-                    ClusterError::new(ClusterErrorKind::Decode, plural, "the review has no status")
-                })
-            }
-            .boxed()
-        };
-        self.session.permissions.join(key, ask).await
-    }
-
-    /// What the API server serves.
-    ///
-    /// # Errors
-    /// Discovery cannot be read. A group whose back end is down is no error.
-    pub async fn discovery(&self) -> Result<Arc<Discovery>, ClusterError> {
-        self.session.discover().await
-    }
-
-    /// One object by name, or `None` if there is none. Of Secrets, only the metadata.
-    ///
-    /// # Errors
-    /// It cannot be read, or the plugin did not declare that it reads it.
-    pub async fn get(
-        &self,
-        resource: &Resource,
-        namespace: Option<&str>,
-        name: &str,
-    ) -> Result<Option<Arc<Value>>, ClusterError> {
-        let path = format!("{}/{name}", resource.path(namespace));
-        self.declared(&path, |read| read.allows_get(resource))?;
-        let secret = resource.group.is_empty() && resource.plural == "secrets";
-        self.session.object(path, if secret { METADATA_ONLY } else { JSON }).await
-    }
-
-    /// One object by name through a view, or `None` if there is none.
-    ///
-    /// # Errors
-    /// As [`Self::get`]; also if the object does not fit the view.
-    pub async fn get_as<V: View>(
-        &self,
-        namespace: Option<&str>,
-        name: &str,
-    ) -> Result<Option<V>, ClusterError> {
-        let resource = V::resource();
-        let Some(value) = self.get(&resource, namespace, name).await? else {
-            return Ok(None);
-        };
-        view_of(&value, &format!("get {}/{name}", resource.path(namespace))).map(Some)
-    }
-
-    /// All objects of a kind.
-    ///
-    /// # Errors
-    /// They cannot be listed to the last page, or the plugin did not declare that it lists them.
-    pub async fn list<V: View>(&self) -> Result<Arc<Listed<V>>, ClusterError> {
-        self.declared_list::<V>()?;
-        self.session.list(None).await
-    }
-
-    /// The objects of a kind in one namespace.
-    ///
-    /// # Errors
-    /// As [`Self::list`].
-    pub async fn list_in<V: View>(&self, namespace: &str) -> Result<Arc<Listed<V>>, ClusterError> {
-        self.declared_list::<V>()?;
-        self.session.list(Some(namespace)).await
-    }
-
-    fn declared_list<V: View>(&self) -> Result<(), ClusterError> {
-        if self.reads.iter().any(Read::allows_list::<V>) {
-            return Ok(());
-        }
-        Err(undeclared::<V>(&V::resource().path(None)))
-    }
-
-    fn declared(&self, what: &str, allows: impl Fn(&Read) -> bool) -> Result<(), ClusterError> {
-        if self.reads.iter().any(allows) {
-            return Ok(());
-        }
-        let message = format!("the plugin {} did not declare this read", self.plugin);
-        Err(ClusterError::new(ClusterErrorKind::Undeclared, what, message))
-    }
-}
-
-pub(crate) fn view_of<V: DeserializeOwned>(value: &Value, question: &str) -> Result<V, ClusterError> {
-    V::deserialize(value).map_err(|_| {
-        let message = format!("the object does not fit {}", view_name::<V>());
-        ClusterError::new(ClusterErrorKind::Decode, question, message)
-    })
-}
-
-/// Lines like `[+]etcd ok` and `[-]etcd failed: reason withheld`
-/// (`staging/src/k8s.io/apiserver/pkg/server/healthz/healthz.go`, v1.36).
-fn parse_readiness(text: &str) -> Readiness {
-    let (mut passed, mut failed) = (Vec::new(), Vec::new());
-    for line in text.lines() {
-        let name = |rest: &str| rest.split_whitespace().next().unwrap_or_default().to_owned();
-        if let Some(rest) = line.strip_prefix("[+]") {
-            passed.push(name(rest));
-        } else if let Some(rest) = line.strip_prefix("[-]") {
-            failed.push(name(rest));
-        }
-    }
-    Readiness { ready: false, passed, failed }
 }

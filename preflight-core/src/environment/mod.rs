@@ -15,11 +15,11 @@ pub use model::{Apply, Expected, Method, OnUnknown};
 use model::{DeployerEntry, ENTRY_KEYS, Entry};
 pub use settings::{Settings, SettingsSpec};
 
+use crate::InputError;
 use crate::cluster::Identity;
 use crate::context::SettingsMap;
-use crate::orchestrator::ConfigError;
 use crate::report::SetAside;
-use crate::yaml::{FieldPath, Key, Located, Node, Place, Source, Value, YamlError, parse_documents, text_of};
+use crate::yaml::{FieldPath, Key, Located, Node, Place, Source, Value, parse_documents, text_of};
 
 /// The environments of a file.
 #[derive(Debug, Clone)]
@@ -33,13 +33,13 @@ impl Environments {
     ///
     /// # Errors
     /// It cannot be read, is not YAML, or holds other keys than `environments`.
-    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, InputError> {
         let name = path.as_ref().display().to_string();
         let bytes = std::fs::read(path.as_ref()).map_err(|error| {
-            ConfigError::new(format!("cannot read {name}: {error}"))
+            InputError::new(format!("cannot read {name}: {error}"))
                 .help("give the file with `--config`, or leave out `--environment`")
         })?;
-        let text = text_of(&name, bytes).map_err(from_yaml)?;
+        let text = text_of(&name, bytes)?;
         Self::parse(&name, &text)
     }
 
@@ -47,11 +47,11 @@ impl Environments {
     ///
     /// # Errors
     /// As [`Self::from_path`].
-    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+    pub fn parse(name: &str, text: &str) -> Result<Self, InputError> {
         let source = Source::new(name, text);
-        let mut documents = parse_documents(&source).map_err(from_yaml)?;
+        let mut documents = parse_documents(&source)?;
         if documents.len() != 1 {
-            return Err(ConfigError::new(format!(
+            return Err(InputError::new(format!(
                 "{name} holds {} documents instead of one",
                 documents.len()
             ))
@@ -63,16 +63,13 @@ impl Environments {
                 return Err(unknown_key(&source, key, &["environments"]));
             }
             if !matches!(node.value, Value::Map(_)) {
-                return Err(ConfigError::new(format!(
-                    "`environments` is {}, not a mapping",
-                    node.describe()
-                ))
-                .at(source.place(key.span, true)));
+                return Err(InputError::new(format!("`environments` is {}, not a mapping", node.describe()))
+                    .at(source.place(key.span, true)));
             }
         }
         let entries = root.get("environments").map(Node::entries).unwrap_or_default().to_vec();
         if entries.is_empty() {
-            return Err(ConfigError::new(format!("{name} has no environments"))
+            return Err(InputError::new(format!("{name} has no environments"))
                 .help("it has one key, `environments`, with an entry for each environment"));
         }
         Ok(Self { source, entries })
@@ -87,10 +84,10 @@ impl Environments {
     ///
     /// # Errors
     /// There is none (the message names those there are), or it does not fit.
-    pub fn get(&self, name: &str) -> Result<Environment, ConfigError> {
+    pub fn get(&self, name: &str) -> Result<Environment, InputError> {
         let Some((key, node)) = self.entries.iter().find(|(key, _)| key.name == name) else {
             let names: Vec<_> = self.names().collect();
-            let error = ConfigError::new(format!("{} has no environment `{name}`", self.source.name()));
+            let error = InputError::new(format!("{} has no environment `{name}`", self.source.name()));
             return Err(match nearest(name, names.iter().copied()) {
                 Some(near) => error.help(format!("did you mean `{near}`? There are: {}", names.join(", "))),
                 None => error.help(format!("there are: {}", names.join(", "))),
@@ -111,7 +108,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    fn read(name: &str, key: &Key, node: &Node, source: &Arc<Source>) -> Result<Self, ConfigError> {
+    fn read(name: &str, key: &Key, node: &Node, source: &Arc<Source>) -> Result<Self, InputError> {
         let (mut own, mut sections) = (Vec::new(), Vec::new());
         match &node.value {
             Value::Map(entries) => {
@@ -122,7 +119,7 @@ impl Environment {
             }
             Value::Null => {}
             _ => {
-                return Err(ConfigError::new(format!(
+                return Err(InputError::new(format!(
                     "the environment `{name}` is {}, not a mapping",
                     node.describe()
                 ))
@@ -136,7 +133,7 @@ impl Environment {
             let path = FieldPath::root().key("on_unknown").key(rule.clone());
             let place = source.place(own.locate(&path).0, true);
             let Some((plugin, id)) = rule.split_once('/') else {
-                return Err(ConfigError::new(format!("`on_unknown`: `{rule}` is not the id of a rule"))
+                return Err(InputError::new(format!("`on_unknown`: `{rule}` is not the id of a rule"))
                     .at(place)
                     .help("ids are written `check/rule`; `preflight list --rules` shows them all"));
             };
@@ -222,14 +219,14 @@ impl Environment {
     }
 
     /// Reads the plugins' sections. A section or key that nobody claims is refused.
-    pub(crate) fn read_settings(&self, specs: &[SettingsSpec]) -> Result<SettingsMap, ConfigError> {
+    pub(crate) fn read_settings(&self, specs: &[SettingsSpec]) -> Result<SettingsMap, InputError> {
         let mut settings = SettingsMap::new();
         for spec in specs {
             let section = self.sections.iter().find(|(key, _)| key.name == spec.section());
             let (value, source) = (section.map(|(_, node)| node), self.source.as_ref());
             let read = spec.read(value).map_err(|error| match (source, value) {
                 (Some(source), Some(node)) => located(source, node, error),
-                _ => ConfigError::new(error.message),
+                _ => InputError::new(error.message),
             })?;
             settings.insert(spec.id(), read);
         }
@@ -301,35 +298,20 @@ pub(crate) fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>
         .map(|(_, candidate)| candidate)
 }
 
-fn unknown_key(source: &Source, key: &Key, known: &[&str]) -> ConfigError {
-    let error = ConfigError::new(format!("unknown key `{}`", key.name)).at(source.place(key.span, true));
+fn unknown_key(source: &Source, key: &Key, known: &[&str]) -> InputError {
+    let error = InputError::new(format!("unknown key `{}`", key.name)).at(source.place(key.span, true));
     match nearest(&key.name, known.iter().copied()) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
         None => error.help(format!("the keys are: {}", known.join(", "))),
     }
 }
 
-fn located(source: &Source, node: &Node, error: Located) -> ConfigError {
+fn located(source: &Source, node: &Node, error: Located) -> InputError {
     let path = error.path();
     let span = error.span.unwrap_or_else(|| node.locate(&path).0);
     let path = path.to_string();
     let message = if path.is_empty() { error.message } else { format!("{path}: {}", error.message) };
-    let told = ConfigError::new(message).at(source.place(span, true));
-    match error.help {
-        Some(help) => told.help(help),
-        None => told,
-    }
-}
-
-fn from_yaml(error: YamlError) -> ConfigError {
-    let mut told = ConfigError::new(error.message);
-    if let Some(place) = error.place {
-        told = told.at(place);
-    }
-    match error.help {
-        Some(help) => told.help(help),
-        None => told,
-    }
+    InputError::new(message).at(source.place(span, true)).maybe_help(error.help)
 }
 
 #[cfg(test)]
@@ -346,11 +328,11 @@ mod tests {
         const SECTION: &'static str = "resource_thresholds";
     }
 
-    fn read(entry: &str) -> Result<Environment, ConfigError> {
+    fn read(entry: &str) -> Result<Environment, InputError> {
         Environments::parse("environments.yaml", &format!("environments:\n  dev: {entry}\n"))?.get("dev")
     }
 
-    fn told(error: &ConfigError) -> (String, Option<u32>, String) {
+    fn told(error: &InputError) -> (String, Option<u32>, String) {
         (
             error.to_string(),
             error.place().map(|place| place.line),

@@ -5,8 +5,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Manifests;
 use super::object::Object;
-use super::{ManifestError, Manifests};
+use crate::InputError;
 use crate::yaml::{Node, Source, Value, parse_documents};
 
 /// Files that `kubectl apply -f FOLDER` reads.
@@ -21,7 +22,7 @@ impl Manifests {
     /// # Errors
     /// The path does not exist, holds no manifests, is a kustomization or a Helm chart (the message names the
     /// command that renders it), or holds something that is not a Kubernetes object.
-    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, ManifestError> {
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, InputError> {
         Self::from_paths(&[path.as_ref().to_owned()])
     }
 
@@ -29,13 +30,13 @@ impl Manifests {
     ///
     /// # Errors
     /// As [`Self::from_path`]; also if standard input is named twice.
-    pub fn from_paths(paths: &[PathBuf]) -> Result<Self, ManifestError> {
+    pub fn from_paths(paths: &[PathBuf]) -> Result<Self, InputError> {
         let mut objects = Vec::new();
         let mut stdin_read = false;
         for path in paths {
             if path.as_os_str() == "-" {
                 if std::mem::replace(&mut stdin_read, true) {
-                    return Err(ManifestError::new("standard input (-) is given twice"));
+                    return Err(InputError::new("standard input (-) is given twice"));
                 }
                 objects.extend(read_stream("<stdin>", std::io::stdin().lock())?);
             } else if path.is_dir() {
@@ -51,7 +52,7 @@ impl Manifests {
     ///
     /// # Errors
     /// As [`Self::from_path`].
-    pub fn from_reader(name: &str, reader: impl Read) -> Result<Self, ManifestError> {
+    pub fn from_reader(name: &str, reader: impl Read) -> Result<Self, InputError> {
         read_stream(name, reader).map(Self::of)
     }
 
@@ -59,12 +60,12 @@ impl Manifests {
     ///
     /// # Errors
     /// As [`Self::from_path`].
-    pub fn parse(name: &str, text: &str) -> Result<Self, ManifestError> {
+    pub fn parse(name: &str, text: &str) -> Result<Self, InputError> {
         objects_of(&Source::new(name, text)).map(Self::of)
     }
 }
 
-fn read_folder(folder: &Path) -> Result<Vec<Arc<Object>>, ManifestError> {
+fn read_folder(folder: &Path) -> Result<Vec<Arc<Object>>, InputError> {
     let shown = folder.display();
     if KUSTOMIZATIONS.iter().any(|name| folder.join(name).is_file()) {
         return Err(kustomization(folder));
@@ -73,11 +74,11 @@ fn read_folder(folder: &Path) -> Result<Vec<Arc<Object>>, ManifestError> {
         return Err(chart(folder));
     }
     let entries = std::fs::read_dir(folder)
-        .map_err(|error| ManifestError::new(format!("cannot read the folder {shown}: {error}")))?;
+        .map_err(|error| InputError::new(format!("cannot read the folder {shown}: {error}")))?;
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     for entry in entries {
         let path = entry
-            .map_err(|error| ManifestError::new(format!("cannot read the folder {shown}: {error}")))?
+            .map_err(|error| InputError::new(format!("cannot read the folder {shown}: {error}")))?
             .path();
         if path.is_dir() {
             folders.push(path);
@@ -89,7 +90,7 @@ fn read_folder(folder: &Path) -> Result<Vec<Arc<Object>>, ManifestError> {
         }
     }
     if files.is_empty() {
-        let error = ManifestError::new(format!("there are no manifests (*.yaml, *.yml, *.json) in {shown}"));
+        let error = InputError::new(format!("there are no manifests (*.yaml, *.yml, *.json) in {shown}"));
         folders.sort();
         return Err(match folders.first() {
             Some(inner) => error.help(format!(
@@ -110,7 +111,7 @@ fn read_folder(folder: &Path) -> Result<Vec<Arc<Object>>, ManifestError> {
     Ok(objects)
 }
 
-fn read_file(path: &Path) -> Result<Vec<Arc<Object>>, ManifestError> {
+fn read_file(path: &Path) -> Result<Vec<Arc<Object>>, InputError> {
     let shown = path.display().to_string();
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
@@ -122,19 +123,19 @@ fn read_file(path: &Path) -> Result<Vec<Arc<Object>>, ManifestError> {
     let file = std::fs::File::open(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
         let why = if missing { "there is no such file or folder".to_owned() } else { error.to_string() };
-        ManifestError::new(format!("cannot read {shown}: {why}"))
+        InputError::new(format!("cannot read {shown}: {why}"))
     })?;
     read_stream(&shown, file)
 }
 
-fn read_stream(name: &str, reader: impl Read) -> Result<Vec<Arc<Object>>, ManifestError> {
+fn read_stream(name: &str, reader: impl Read) -> Result<Vec<Arc<Object>>, InputError> {
     let cap = crate::yaml::TEXT_CAP;
     let mut bytes = Vec::new();
     // One byte beyond the cap tells that it was passed.
     reader
         .take(cap as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| ManifestError::new(format!("cannot read {name}: {error}")))?;
+        .map_err(|error| InputError::new(format!("cannot read {name}: {error}")))?;
     let text = crate::yaml::text_of(name, bytes)?;
     let objects = objects_of(&Source::new(name, text))?;
     if objects.is_empty() {
@@ -143,8 +144,8 @@ fn read_stream(name: &str, reader: impl Read) -> Result<Vec<Arc<Object>>, Manife
     Ok(objects)
 }
 
-fn no_objects(name: &str) -> ManifestError {
-    let error = ManifestError::new(format!("there are no Kubernetes objects in {name}"));
+fn no_objects(name: &str) -> InputError {
+    let error = InputError::new(format!("there are no Kubernetes objects in {name}"));
     if name == "<stdin>" {
         return error
             .help("pipe manifests into it (helm template … | preflight -f -), or name a file or folder");
@@ -152,7 +153,7 @@ fn no_objects(name: &str) -> ManifestError {
     error.help("check that it is the file that you meant, and that what renders it printed something")
 }
 
-fn objects_of(source: &Arc<Source>) -> Result<Vec<Arc<Object>>, ManifestError> {
+fn objects_of(source: &Arc<Source>) -> Result<Vec<Arc<Object>>, InputError> {
     let mut objects = Vec::new();
     for root in parse_documents(source)? {
         add(root, source, &mut objects)?;
@@ -161,7 +162,7 @@ fn objects_of(source: &Arc<Source>) -> Result<Vec<Arc<Object>>, ManifestError> {
 }
 
 /// Adds an object, or the items of a list.
-fn add(root: Node, source: &Arc<Source>, objects: &mut Vec<Arc<Object>>) -> Result<(), ManifestError> {
+fn add(root: Node, source: &Arc<Source>, objects: &mut Vec<Arc<Object>>) -> Result<(), InputError> {
     let is_list = root.text("kind").is_some_and(|kind| kind == "List" || kind.ends_with("List"))
         && root.get("items").is_some_and(|items| matches!(items.value, Value::Seq(_) | Value::Null))
         && root.get("metadata").is_none_or(|metadata| metadata.get("name").is_none());
@@ -182,15 +183,15 @@ fn add(root: Node, source: &Arc<Source>, objects: &mut Vec<Arc<Object>>) -> Resu
     Ok(())
 }
 
-fn kustomization(folder: &Path) -> ManifestError {
+fn kustomization(folder: &Path) -> InputError {
     let folder = folder.display();
-    ManifestError::new(format!("{folder} is a kustomization, which has to be rendered first"))
+    InputError::new(format!("{folder} is a kustomization, which has to be rendered first"))
         .help(format!("kubectl kustomize {folder} | preflight -f -"))
 }
 
-fn chart(folder: &Path) -> ManifestError {
+fn chart(folder: &Path) -> InputError {
     let folder = folder.display();
-    ManifestError::new(format!("{folder} is a Helm chart, which has to be rendered first"))
+    InputError::new(format!("{folder} is a Helm chart, which has to be rendered first"))
         .help(format!("helm template RELEASE {folder} | preflight -f -"))
 }
 

@@ -15,51 +15,6 @@ pub use references::Reference;
 pub use templates::{Container, ImageUse, PodTemplate};
 pub use unresolved::Unresolved;
 
-use crate::yaml::{Place, YamlError};
-
-/// The manifests cannot be read: bad input, exit code 2.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct ManifestError {
-    message: String,
-    place: Option<Box<Place>>,
-    help: Option<String>,
-}
-
-impl ManifestError {
-    fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: None, help: None }
-    }
-
-    fn at(mut self, place: Place) -> Self {
-        self.place = Some(Box::new(place));
-        self
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-
-    /// Where it is written.
-    #[must_use]
-    pub fn place(&self) -> Option<&Place> {
-        self.place.as_deref()
-    }
-
-    /// What to do.
-    #[must_use]
-    pub fn advice(&self) -> Option<&str> {
-        self.help.as_deref()
-    }
-}
-
-impl From<YamlError> for ManifestError {
-    fn from(error: YamlError) -> Self {
-        Self { message: error.message, place: error.place.map(Box::new), help: error.help }
-    }
-}
-
 /// The objects about to be applied, in the order in which they are written. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Manifests {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ManifestError;
+use crate::InputError;
 use crate::yaml::{FieldPath, Located, Node, Place, Source, Value};
 
 /// What identifies an object.
@@ -49,9 +49,9 @@ pub struct Object {
 }
 
 impl Object {
-    pub(super) fn new(root: Node, source: &Arc<Source>) -> Result<Self, ManifestError> {
+    pub(super) fn new(root: Node, source: &Arc<Source>) -> Result<Self, InputError> {
         if !matches!(root.value, Value::Map(_)) {
-            return Err(ManifestError::new(format!("this is {}, not a Kubernetes object", root.describe()))
+            return Err(InputError::new(format!("this is {}, not a Kubernetes object", root.describe()))
                 .at(source.place(root.span, true)));
         }
         let api_version = required(&root, source, "apiVersion")?;
@@ -163,18 +163,16 @@ impl Object {
     ///
     /// # Errors
     /// It does not fit the type; the place is told.
-    pub fn read<T: serde::de::DeserializeOwned>(&self, path: &FieldPath) -> Result<Option<T>, ManifestError> {
+    pub fn read<T: serde::de::DeserializeOwned>(&self, path: &FieldPath) -> Result<Option<T>, InputError> {
         let Some(node) = self.root.at(path) else {
             return Ok(None);
         };
         T::deserialize(node).map(Some).map_err(|error: Located| {
             let inner = path.clone().join(&error.path());
             let place = error.span.map_or_else(|| self.place(&inner), |span| self.source.place(span, true));
-            let told = ManifestError::new(format!("{}: {inner}: {}", self.id, error.message)).at(place);
-            match error.help {
-                Some(help) => told.help(help),
-                None => told,
-            }
+            InputError::new(format!("{}: {inner}: {}", self.id, error.message))
+                .at(place)
+                .maybe_help(error.help)
         })
     }
 
@@ -207,21 +205,21 @@ impl Object {
     }
 }
 
-fn required(root: &Node, source: &Arc<Source>, key: &str) -> Result<String, ManifestError> {
+fn required(root: &Node, source: &Arc<Source>, key: &str) -> Result<String, InputError> {
     match optional(root, source, key)?.filter(|text| !text.is_empty()) {
         Some(text) => Ok(text),
         None => Err(missing(root, source, "the object", key)),
     }
 }
 
-fn missing(root: &Node, source: &Arc<Source>, what: &str, key: &str) -> ManifestError {
+fn missing(root: &Node, source: &Arc<Source>, what: &str, key: &str) -> InputError {
     let (span, _) = root.locate(&FieldPath::of(key));
-    ManifestError::new(format!("{what} has no `{key}`"))
+    InputError::new(format!("{what} has no `{key}`"))
         .at(source.place(span, false))
         .help("every Kubernetes object has apiVersion, kind and metadata.name (or metadata.generateName)")
 }
 
-fn optional(root: &Node, source: &Arc<Source>, path: &str) -> Result<Option<String>, ManifestError> {
+fn optional(root: &Node, source: &Arc<Source>, path: &str) -> Result<Option<String>, InputError> {
     let path = FieldPath::of(path);
     let Some(node) = root.at(&path) else {
         return Ok(None);
@@ -229,7 +227,7 @@ fn optional(root: &Node, source: &Arc<Source>, path: &str) -> Result<Option<Stri
     match &node.value {
         Value::Str(text) => Ok(Some(text.clone())),
         Value::Null => Ok(None),
-        _ => Err(ManifestError::new(format!("`{path}` is {}, not a string", node.describe()))
+        _ => Err(InputError::new(format!("`{path}` is {}, not a string", node.describe()))
             .at(source.place(node.span, true))
             .help("put it in quotes")),
     }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use super::ConfigError;
 use super::run::{Plan, Run};
 use super::select::{Selection, select};
+use crate::InputError;
 use crate::cluster::{Cluster, Session};
 use crate::context::Shared;
 use crate::environment::{Environment, SettingsSpec};
@@ -143,7 +143,7 @@ impl Preflight {
     /// # Errors
     /// Bad configuration: an unknown check, two checks of one name, a section of the environment that no plugin
     /// claims or that does not fit. From here on the run is infallible.
-    pub fn start(self) -> Result<Run, ConfigError> {
+    pub fn start(self) -> Result<Run, InputError> {
         let selected = select(self.plugins, &self.selection, &self.environment)?;
         let mut specs: Vec<SettingsSpec> = selected.known_settings;
         let claimed: Vec<&'static str> = selected

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::ConfigError;
+use crate::InputError;
 use crate::environment::{Environment, SettingsSpec};
 use crate::plugin::{Descriptor, Plugin};
 use crate::report::SetAside;
@@ -35,7 +35,7 @@ pub(super) fn select(
     plugins: Vec<Arc<dyn Plugin>>,
     selection: &Selection,
     environment: &Environment,
-) -> Result<Choice, ConfigError> {
+) -> Result<Choice, InputError> {
     let all: Vec<Selected> =
         plugins.into_iter().map(|plugin| Selected { descriptor: plugin.descriptor(), plugin }).collect();
     check_catalogue(&all)?;
@@ -76,12 +76,12 @@ pub(super) fn select(
 }
 
 /// `_` is accepted wherever a user types a name.
-fn known(given: &[String], flag: &str, names: &BTreeSet<&str>) -> Result<BTreeSet<String>, ConfigError> {
+fn known(given: &[String], flag: &str, names: &BTreeSet<&str>) -> Result<BTreeSet<String>, InputError> {
     let mut found = BTreeSet::new();
     for name in given {
         let kebab = name.replace('_', "-");
         if !names.contains(kebab.as_str()) {
-            let error = ConfigError::new(format!("{flag}: there is no check named `{name}`"));
+            let error = InputError::new(format!("{flag}: there is no check named `{name}`"));
             let list = names.iter().copied().collect::<Vec<_>>().join(", ");
             return Err(match crate::environment::nearest(&kebab, names.iter().copied()) {
                 Some(near) => error.help(format!("did you mean `{near}`? The checks are: {list}")),
@@ -94,20 +94,20 @@ fn known(given: &[String], flag: &str, names: &BTreeSet<&str>) -> Result<BTreeSe
 }
 
 /// What a plugin's author must get right.
-fn check_catalogue(all: &[Selected]) -> Result<(), ConfigError> {
+fn check_catalogue(all: &[Selected]) -> Result<(), InputError> {
     let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
     for Selected { descriptor, .. } in all {
         if !names.insert(descriptor.name) {
-            return Err(ConfigError::new(format!("two checks are named `{}`", descriptor.name)));
+            return Err(InputError::new(format!("two checks are named `{}`", descriptor.name)));
         }
         for rule in &descriptor.rules {
             if rule.plugin() != descriptor.name {
                 let message =
                     format!("the check `{}` declares the rule `{}` of another", descriptor.name, rule.id());
-                return Err(ConfigError::new(message));
+                return Err(InputError::new(message));
             }
             if !ids.insert(rule.id()) {
-                return Err(ConfigError::new(format!("the rule `{}` is declared twice", rule.id())));
+                return Err(InputError::new(format!("the rule `{}` is declared twice", rule.id())));
             }
         }
     }
@@ -115,7 +115,7 @@ fn check_catalogue(all: &[Selected]) -> Result<(), ConfigError> {
 }
 
 /// Rules that the environment speaks of must exist, where their plugin is known.
-fn check_rules_of(environment: &Environment, all: &[Selected]) -> Result<(), ConfigError> {
+fn check_rules_of(environment: &Environment, all: &[Selected]) -> Result<(), InputError> {
     for (rule, place) in environment.rules_accepted_unknown() {
         let plugin = rule.split_once('/').map_or("", |(plugin, _)| plugin);
         let Some(check) = all.iter().find(|check| check.descriptor.name == plugin) else {
@@ -125,8 +125,7 @@ fn check_rules_of(environment: &Environment, all: &[Selected]) -> Result<(), Con
         if ids.contains(&rule) {
             continue;
         }
-        let mut error =
-            ConfigError::new(format!("`on_unknown`: there is no rule `{rule}`")).at(place.clone());
+        let mut error = InputError::new(format!("`on_unknown`: there is no rule `{rule}`")).at(place.clone());
         error = match crate::environment::nearest(rule, ids.iter().copied()) {
             Some(near) => {
                 error.help(format!("did you mean `{near}`? `preflight list --rules` shows them all"))

@@ -45,43 +45,13 @@ const HELM: &[&str] = &[
     "ValidatingWebhookConfiguration",
 ];
 
-/// Order of kinds inside a wave that Argo CD syncs in (`gitops-engine/pkg/sync/sync_tasks.go`); unknown kinds
-/// come last.
-const ARGO: &[&str] = &[
-    "Namespace",
-    "NetworkPolicy",
-    "ResourceQuota",
-    "LimitRange",
-    "PodSecurityPolicy",
-    "PodDisruptionBudget",
-    "ServiceAccount",
-    "Secret",
-    "SecretList",
-    "ConfigMap",
-    "StorageClass",
-    "PersistentVolume",
-    "PersistentVolumeClaim",
-    "CustomResourceDefinition",
-    "ClusterRole",
-    "ClusterRoleList",
-    "ClusterRoleBinding",
-    "ClusterRoleBindingList",
-    "Role",
-    "RoleList",
-    "RoleBinding",
-    "RoleBindingList",
-    "Service",
-    "DaemonSet",
-    "Pod",
-    "ReplicationController",
-    "ReplicaSet",
-    "Deployment",
-    "StatefulSet",
-    "Job",
-    "CronJob",
-    "IngressClass",
-    "Ingress",
-    "APIService",
+/// Kinds that Helm knows a place for and Argo CD does not. For the others Argo CD has Helm's order, inside a wave
+/// (`gitops-engine/pkg/sync/sync_tasks.go`).
+const NOT_ARGO: &[&str] = &[
+    "PriorityClass",
+    "HorizontalPodAutoscaler",
+    "MutatingWebhookConfiguration",
+    "ValidatingWebhookConfiguration",
 ];
 
 /// The annotation that puts an object into a wave of an Argo CD sync.
@@ -97,17 +67,21 @@ pub(super) fn apply_order(method: Method, objects: &[std::sync::Arc<Object>]) ->
     let mut order: Vec<usize> = (0..objects.len()).collect();
     match method {
         Method::Client | Method::Server | Method::Create => {}
-        Method::Helm => order.sort_by_key(|&at| rank(HELM, objects[at].kind())),
+        Method::Helm => order.sort_by_key(|&at| rank(objects[at].kind())),
         Method::Argocd => order.sort_by_cached_key(|&at| {
             let object = &objects[at];
-            (wave(object), rank(ARGO, object.kind()), object.name().unwrap_or_default().to_owned())
+            (wave(object), argo_rank(object.kind()), object.name().unwrap_or_default().to_owned())
         }),
     }
     order
 }
 
-fn rank(kinds: &[&str], kind: &str) -> usize {
-    kinds.iter().position(|known| *known == kind).unwrap_or(kinds.len())
+fn rank(kind: &str) -> usize {
+    HELM.iter().position(|known| *known == kind).unwrap_or(HELM.len())
+}
+
+fn argo_rank(kind: &str) -> usize {
+    if NOT_ARGO.contains(&kind) { HELM.len() } else { rank(kind) }
 }
 
 fn wave(object: &Object) -> i64 {

@@ -5,37 +5,32 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::SnapshotError;
 use super::resources::{Plurals, is_cluster_wide};
 use super::store::{API_VERSION, Header, KIND, Store, review_key, text};
+use crate::InputError;
 use crate::yaml::{Located, Source, parse_documents};
 
 const DISCOVERY: &str = "APIGroupDiscoveryList";
 const REVIEWS: [&str; 3] = ["SelfSubjectReview", "SelfSubjectAccessReview", "SubjectAccessReview"];
 
-pub(super) fn read(name: &str, content: &str) -> Result<Store, SnapshotError> {
+pub(super) fn read(name: &str, content: &str) -> Result<Store, InputError> {
     let source = Source::new(name, content);
     let (mut store, mut plurals) = (Store::default(), Plurals::default());
     let (mut objects, mut has_header) = (Vec::new(), false);
     for node in parse_documents(&source)? {
         let (api_version, kind) = (node.text("apiVersion"), node.text("kind"));
         let Some(kind) = kind.filter(|_| api_version.is_some()).map(str::to_owned) else {
-            let mut error = SnapshotError::new(
+            return Err(InputError::new(
                 "a snapshot is made of Kubernetes objects: this has no apiVersion and kind",
-            );
-            error.place = Some(Box::new(source.place(node.span, true)));
-            error.help = Some(
-                "record one with `preflight snapshot`, or use what `kubectl get -o yaml` prints".to_owned(),
-            );
-            return Err(error);
+            )
+            .at(source.place(node.span, true))
+            .help("record one with `preflight snapshot`, or use what `kubectl get -o yaml` prints"));
         };
         if api_version == Some(API_VERSION) && kind == KIND {
             has_header = true;
             store.header = Header::deserialize(&node).map_err(|error: Located| {
-                let mut told = SnapshotError::new(error.message.clone());
-                told.place = error.span.map(|span| Box::new(source.place(span, true)));
-                told.help = error.help;
-                told
+                let span = error.span.unwrap_or(node.span);
+                InputError::new(error.message).at(source.place(span, true)).maybe_help(error.help)
             })?;
             continue;
         }

@@ -19,7 +19,7 @@ pub use record::Recorder;
 use store::Store;
 pub(crate) use yaml_out::to_yaml;
 
-use crate::yaml::{Place, YamlError};
+use crate::InputError;
 
 /// What is asked of an API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,39 +74,6 @@ pub struct NotRecorded {
     pub what: String,
 }
 
-/// The snapshot cannot be read: bad input, exit code 2.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
-pub struct SnapshotError {
-    message: String,
-    place: Option<Box<Place>>,
-    help: Option<String>,
-}
-
-impl SnapshotError {
-    fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: None, help: None }
-    }
-
-    /// Where it is written.
-    #[must_use]
-    pub fn place(&self) -> Option<&Place> {
-        self.place.as_deref()
-    }
-
-    /// What to do.
-    #[must_use]
-    pub fn advice(&self) -> Option<&str> {
-        self.help.as_deref()
-    }
-}
-
-impl From<YamlError> for SnapshotError {
-    fn from(error: YamlError) -> Self {
-        Self { message: error.message, place: error.place.map(Box::new), help: error.help }
-    }
-}
-
 /// A cluster's state in a file, that stands in for the cluster. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -119,10 +86,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// It cannot be read, or is not made of Kubernetes objects; the place is told.
-    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, SnapshotError> {
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, InputError> {
         let name = path.as_ref().display().to_string();
         let bytes = std::fs::read(path.as_ref())
-            .map_err(|error| SnapshotError::new(format!("cannot read the snapshot {name}: {error}")))?;
+            .map_err(|error| InputError::new(format!("cannot read the snapshot {name}: {error}")))?;
         Self::parse(&name, &crate::yaml::text_of(&name, bytes)?)
     }
 
@@ -130,7 +97,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// As [`Self::from_path`].
-    pub fn parse(name: &str, text: &str) -> Result<Self, SnapshotError> {
+    pub fn parse(name: &str, text: &str) -> Result<Self, InputError> {
         Ok(Self { store: Arc::new(file::read(name, text)?) })
     }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::node::{Node, Value};
-use super::{Source, Span, YamlError};
+use super::{Source, Span};
+use crate::InputError;
 
 /// The largest text that is read, in bytes. The largest object that etcd takes is 1.5 MiB.
 pub(crate) const TEXT_CAP: usize = 32 << 20;
@@ -21,7 +22,7 @@ const DEPTH: usize = 64;
 ///
 /// # Errors
 /// The text is too large, is not UTF-8 text, or is not YAML; the place is told.
-pub(crate) fn parse_documents(source: &Arc<Source>) -> Result<Vec<Node>, YamlError> {
+pub(crate) fn parse_documents(source: &Arc<Source>) -> Result<Vec<Node>, InputError> {
     let text = source.text();
     refuse_unreadable(source)?;
     let options = options(text.len());
@@ -31,20 +32,20 @@ pub(crate) fn parse_documents(source: &Arc<Source>) -> Result<Vec<Node>, YamlErr
 }
 
 /// Reads bytes as text, with a place where they are none.
-pub(crate) fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, YamlError> {
+pub(crate) fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, InputError> {
     if bytes.len() > TEXT_CAP {
         return Err(too_large(name, bytes.len()));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
-        YamlError::new(format!("{name} is not text: byte {at} (line {line}) is not UTF-8"))
+        InputError::new(format!("{name} is not text: byte {at} (line {line}) is not UTF-8"))
             .help("save it in UTF-8, or check that it is the file that you meant")
     })
 }
 
-pub(crate) fn too_large(name: &str, bytes: usize) -> YamlError {
-    YamlError::new(format!(
+pub(crate) fn too_large(name: &str, bytes: usize) -> InputError {
+    InputError::new(format!(
         "{name} has {} MiB, more than the {} MiB that are read",
         bytes >> 20,
         TEXT_CAP >> 20
@@ -52,14 +53,14 @@ pub(crate) fn too_large(name: &str, bytes: usize) -> YamlError {
     .help("split the manifests into several files")
 }
 
-fn refuse_unreadable(source: &Arc<Source>) -> Result<(), YamlError> {
+fn refuse_unreadable(source: &Arc<Source>) -> Result<(), InputError> {
     let text = source.text();
     if text.len() > TEXT_CAP {
         return Err(too_large(source.name(), text.len()));
     }
     if let Some(at) = text.bytes().position(|byte| byte == 0) {
         let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-        return Err(YamlError::new(format!(
+        return Err(InputError::new(format!(
             "{} is not text: there is a NUL byte in line {line}",
             source.name()
         )));
@@ -88,16 +89,16 @@ fn options(bytes: usize) -> serde_saphyr::Options {
     }
 }
 
-fn explain(source: &Arc<Source>, error: &serde_saphyr::Error) -> YamlError {
+fn explain(source: &Arc<Source>, error: &serde_saphyr::Error) -> InputError {
     let mut message = error.without_snippet().to_string();
     if let Some(at) = message.find(" at line ") {
         message.truncate(at);
     }
     let first = message.lines().next().unwrap_or_default();
     let error_at = error.location();
-    let mut explained = YamlError::new(format!("this is not YAML: {first}"));
+    let mut explained = InputError::new(format!("this is not YAML: {first}"));
     if first.contains("written twice") {
-        explained = YamlError::new(first.to_owned()).help("keep one of them");
+        explained = InputError::new(first.to_owned()).help("keep one of them");
     }
     if let Some(location) = error_at {
         let span = Span::from(location);
@@ -191,7 +192,7 @@ mod tests {
     #[test]
     fn a_key_written_twice_is_an_error_with_its_place() {
         let error = parse_documents(&Source::new("a.yaml", "a: 1\nb: 2\na: 3\n")).unwrap_err();
-        assert_eq!(error.place.map(|place| place.line), Some(3));
+        assert_eq!(error.place().map(|place| place.line), Some(3));
         for text in ["yes: 1\ntrue: 2\n", "1: a\n\"1\": b\n"] {
             assert!(parse_documents(&Source::new("a.yaml", text)).is_err(), "{text}");
         }
@@ -209,7 +210,7 @@ mod tests {
         }
         let error =
             parse_documents(&Source::new("a.yaml", "kind: Secret\n---\nkind: Pod\nspec: [a\n")).unwrap_err();
-        assert!(error.place.is_some_and(|place| place.snippet.is_some()));
+        assert!(error.place().is_some_and(|place| place.snippet.is_some()));
     }
 
     #[test]
@@ -223,7 +224,7 @@ mod tests {
             assert!(parse_documents(&Source::new("a.yaml", text)).is_err());
         }
         assert!(text_of("a.yaml", vec![0x80; 100 << 20]).is_err());
-        assert!(text_of("a.yaml", vec![b'a', b'\n', 0xff]).unwrap_err().message.contains("line 2"));
+        assert!(text_of("a.yaml", vec![b'a', b'\n', 0xff]).unwrap_err().to_string().contains("line 2"));
     }
 
     #[test]
