@@ -62,9 +62,9 @@ pub(crate) struct Inputs {
     /// The file of environments [default: environments.yaml here or beside the manifests]
     #[arg(long, value_name = "FILE", env = "PREFLIGHT_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// The kubeconfig's context
+    /// The kubeconfig's context; may be given several times, for several clusters
     #[arg(long, value_name = "NAME", env = "PREFLIGHT_CONTEXT")]
-    pub(crate) context: Option<String>,
+    pub(crate) context: Vec<String>,
     /// The kubeconfig [default: $KUBECONFIG, then ~/.kube/config, then the pod's own ServiceAccount]
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
@@ -95,6 +95,9 @@ pub(crate) struct Run {
     /// Ask this snapshot instead of a cluster
     #[arg(long, value_name = "FILE", env = "PREFLIGHT_SNAPSHOT", conflicts_with_all = ["kubeconfig", "context", "impersonate"])]
     pub(crate) snapshot: Option<PathBuf>,
+    /// What to wait for: the phases that a deploy must wait for, or all
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "all")]
+    pub(crate) wait: Wait,
     /// Stop at the first check that fails
     #[arg(long)]
     pub(crate) fail_fast: bool,
@@ -107,6 +110,15 @@ pub(crate) struct Run {
     /// How to report: terminal, short, json, yaml; to a file with FORMAT=FILE; may be given several times
     #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = output)]
     pub(crate) output: Vec<Output>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wait {
+    /// Only the blocking phases; the others are set aside
+    Blocking,
+    /// Every phase
+    #[default]
+    All,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -10,20 +10,35 @@ use preflight_core::{Cluster, Environment, Environments, Manifests, Preflight};
 use crate::args::Inputs;
 use crate::problem::Problem;
 
-/// The run that the arguments ask for, and its cluster.
+/// The runs that the arguments ask for, one for each cluster, with their clusters.
 pub(crate) fn put_together(
     inputs: &Inputs,
     snapshot: Option<&Path>,
-) -> Result<(Preflight, Cluster), Problem> {
+) -> Result<Vec<(Preflight, Cluster)>, Problem> {
     let environment = environment(inputs)?;
     let manifests = manifests(&inputs.filename)?;
+    let contexts: Vec<Option<&str>> = match inputs.context.as_slice() {
+        [] => vec![environment.cluster_context()],
+        named => named.iter().map(|name| Some(name.as_str())).collect(),
+    };
+    let one = |context: Option<&str>| one(inputs, snapshot, context, &environment, &manifests);
+    contexts.into_iter().map(one).collect()
+}
+
+fn one(
+    inputs: &Inputs,
+    snapshot: Option<&Path>,
+    context: Option<&str>,
+    environment: &Environment,
+    manifests: &Manifests,
+) -> Result<(Preflight, Cluster), Problem> {
     let cluster = match snapshot {
         Some(path) => Cluster::from_snapshot(Snapshot::from_path(path)?),
-        None => Cluster::resolve(&access(inputs, &environment))?,
+        None => Cluster::resolve(&access(inputs, context))?,
     };
     let mut preflight = Preflight::new(cluster.clone())
-        .environment(environment)
-        .manifests(manifests)
+        .environment(environment.clone())
+        .manifests(manifests.clone())
         .plugins(preflight_plugins::builtin())
         .known_settings(preflight_plugins::known_settings())
         .only(inputs.checks.clone())
@@ -37,10 +52,10 @@ pub(crate) fn put_together(
     Ok((preflight, cluster))
 }
 
-fn access(inputs: &Inputs, environment: &Environment) -> AccessOptions {
+fn access(inputs: &Inputs, context: Option<&str>) -> AccessOptions {
     AccessOptions {
         kubeconfig: inputs.kubeconfig.clone(),
-        context: inputs.context.clone().or_else(|| environment.cluster_context().map(str::to_owned)),
+        context: context.map(str::to_owned),
         impersonate_user: inputs.impersonate.clone(),
         impersonate_groups: inputs.impersonate_groups.clone(),
         ..AccessOptions::default()

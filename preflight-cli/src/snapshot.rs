@@ -12,10 +12,12 @@ use crate::run::stop_on_signal;
 
 /// Runs the checks once and keeps what the cluster answered to them.
 pub(crate) async fn record(arguments: &Snapshot, out: &mut impl Write) -> Result<u8, Problem> {
-    let (preflight, cluster) = put_together(&arguments.inputs, None)?;
+    let Ok([(preflight, cluster)]) = <[_; 1]>::try_from(put_together(&arguments.inputs, None)?) else {
+        return Err(Problem::input("a snapshot is of one cluster").help("name one context"));
+    };
     let recorder = Recorder::new();
     let run = preflight.recorder(recorder.clone()).start()?;
-    let signals = tokio::spawn(stop_on_signal(run.stopper()));
+    let signals = tokio::spawn(stop_on_signal(vec![run.stopper()]));
     let report = run.finish().await;
     signals.abort();
     if report.facts.cluster.version.is_none() {

@@ -207,6 +207,56 @@ fn an_api_server_that_is_down_is_no_go_and_tells_no_token() {
 }
 
 #[test]
+fn several_clusters_give_a_list_and_the_worst_exit_code() {
+    let folder = Folder::new(&[("config", KUBECONFIG), ("a.yaml", CONFIG_MAP)]);
+    let (manifests, kubeconfig) = (folder.path("a.yaml"), folder.path("config"));
+    let both = ["-f", &manifests, "--kubeconfig", &kubeconfig, "--context", "here", "--context", "there"];
+    let output = preflight(&[&both[..], &["-o", "json"]].concat());
+    assert_eq!(code(&output), 3);
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (list["kind"].as_str(), list["items"].as_array().unwrap().len()),
+        (Some("PreflightReportList"), 2)
+    );
+    assert_eq!(list["items"][1]["cluster"]["context"], "there");
+    let text = out(&preflight(&both));
+    assert!(text.starts_with("== here\nNO-GO") && text.contains("\n== there\nNO-GO"), "{text}");
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_which_wins_over_the_file() {
+    let folder = Folder::new(&[
+        ("e.yaml", "environments: {dev: {namespace: of-file}}\n"),
+        ("s.yaml", "{apiVersion: preflight.ameide.io/v1, kind: Snapshot}\n"),
+        ("a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: elsewhere}\n"),
+    ]);
+    let (config, snapshot, manifests) = (folder.path("e.yaml"), folder.path("s.yaml"), folder.path("a.yaml"));
+    let asked = |flag: &[&str], variable: Option<&str>| {
+        let fixed =
+            ["-f", &manifests, "-e", "dev", "--config", &config, "--snapshot", &snapshot, "-o", "short"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_preflight"));
+        command.args(fixed).args(flag).env_remove("PREFLIGHT_NAMESPACE");
+        if let Some(value) = variable {
+            command.env("PREFLIGHT_NAMESPACE", value);
+        }
+        out(&command.output().unwrap())
+    };
+    assert!(asked(&[], None).contains("of-file is asked for"));
+    assert!(asked(&[], Some("of-variable")).contains("of-variable is asked for"));
+    assert!(asked(&["-n", "of-flag"], Some("of-variable")).contains("of-flag is asked for"));
+}
+
+#[test]
+fn bad_input_loses_no_earlier_report() {
+    let folder = Folder::new(&[("report.json", "earlier")]);
+    let report = folder.path("report.json");
+    refused(&["-f", "/does/not/exist", "-o", &format!("json={report}")], &["/does/not/exist"]);
+    assert_eq!(fs::read_to_string(&report).unwrap(), "earlier");
+    with_example(&["-o", &format!("json={report}")]);
+    assert!(fs::read_to_string(&report).unwrap().ends_with("}\n"));
+}
+
+#[test]
 fn what_is_skipped_is_told() {
     let output = with_example(&["--skip", "manifests"]);
     assert!(out(&output).starts_with("GO, 3 checks set aside\n"), "{}", out(&output));

@@ -232,6 +232,34 @@ impl Report {
     }
 }
 
+/// What runs against several clusters looked at and decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ReportList {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// `PreflightReportList`.
+    pub kind: String,
+    /// A report for each cluster, in the order in which they were named.
+    pub items: Vec<Report>,
+}
+
+impl ReportList {
+    /// The list of these reports.
+    #[must_use]
+    pub fn new(items: Vec<Report>) -> Self {
+        Self { api_version: API_VERSION.to_owned(), kind: "PreflightReportList".to_owned(), items }
+    }
+
+    /// The exit code of `preflight` for these reports: the first of 3, 5, 4 and 0 that one of them has.
+    #[must_use]
+    pub fn exit_code(&self, warnings_count: bool) -> u8 {
+        let codes: Vec<u8> = self.items.iter().map(|report| report.exit_code(warnings_count)).collect();
+        [3, 5, 4].into_iter().find(|code| codes.contains(code)).unwrap_or(0)
+    }
+}
+
 /// Judges results. The only place where a decision is made.
 ///
 /// No checks, no `go`; an unaccepted unknown is never `go`; what a failed cause blocked is a failure even if

@@ -108,6 +108,12 @@ impl Preflight {
         self
     }
 
+    /// Runs only the phases that a deploy must wait for. The verdict says what was set aside.
+    pub const fn only_blocking(mut self, only_blocking: bool) -> Self {
+        self.selection.blocking = only_blocking;
+        self
+    }
+
     /// The namespace of objects that name none, as `kubectl -n`. Objects that name another contradict it.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());

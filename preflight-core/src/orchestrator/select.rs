@@ -14,6 +14,8 @@ use crate::rule::Stability;
 pub(super) struct Selection {
     pub(super) only: Vec<String>,
     pub(super) skip: Vec<String>,
+    /// Only what a deploy must wait for.
+    pub(super) blocking: bool,
 }
 
 /// A plugin that takes part, with what it says of itself.
@@ -47,7 +49,7 @@ pub(super) fn select(
     let mut choice =
         Choice { checks: Vec::new(), set_aside: Vec::new(), notes: Vec::new(), known_settings: Vec::new() };
     for check in all {
-        let Descriptor { name, stability, .. } = check.descriptor;
+        let Descriptor { name, stability, phase, .. } = check.descriptor;
         choice.known_settings.extend(check.descriptor.settings.iter().cloned());
         let named = only.contains(name);
         if skip.contains(name) {
@@ -56,6 +58,8 @@ pub(super) fn select(
             if stability != Stability::Beta {
                 choice.set_aside.push(SetAside::new(name, "not named with --check"));
             }
+        } else if selection.blocking && !phase.is_blocking() {
+            choice.set_aside.push(SetAside::new(name, "not waited for"));
         } else if stability == Stability::Beta && !named {
             tracing::debug!(name, "beta: runs only when it is named");
         } else {

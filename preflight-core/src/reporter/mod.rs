@@ -10,7 +10,7 @@ use std::str::FromStr;
 pub use diagnostic::{Style, write_place};
 pub use terminal::Terminal;
 
-use crate::report::Report;
+use crate::report::{Report, ReportList};
 
 /// A form in which a report can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -42,7 +42,7 @@ impl Format {
         }
     }
 
-    /// Writes a report in this form. Colour and width matter to `terminal` alone.
+    /// Writes a report in this form. Colour matters to `terminal` alone.
     ///
     /// # Errors
     /// It cannot be written.
@@ -50,16 +50,34 @@ impl Format {
         match self {
             Self::Terminal => Terminal::new(style).write(report, to),
             Self::Short => short::write(report, to),
-            Self::Json => {
-                serde_json::to_writer_pretty(&mut *to, report)?;
-                writeln!(to)
-            }
-            Self::Yaml => {
-                // Through JSON's data model, so that both forms hold the same keys in the same types.
-                let value = serde_json::to_value(report)?;
-                to.write_all(crate::snapshot::to_yaml(&value).as_bytes())
-            }
+            Self::Json | Self::Yaml => self.write_value(report, to),
         }
+    }
+
+    /// Writes the reports of several clusters in this form.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_list(self, list: &ReportList, style: Style, to: &mut dyn Write) -> io::Result<()> {
+        if matches!(self, Self::Json | Self::Yaml) {
+            return self.write_value(list, to);
+        }
+        for (at, report) in list.items.iter().enumerate() {
+            let cluster = &report.facts.cluster;
+            let name = cluster.context.as_ref().or(cluster.server.as_ref()).map_or("", String::as_str);
+            writeln!(to, "{}== {name}", if at > 0 { "\n" } else { "" })?;
+            self.write(report, style, to)?;
+        }
+        Ok(())
+    }
+
+    fn write_value(self, value: &impl serde::Serialize, to: &mut dyn Write) -> io::Result<()> {
+        if self == Self::Yaml {
+            // Through JSON's data model, so that both forms hold the same keys in the same types.
+            return to.write_all(crate::snapshot::to_yaml(&serde_json::to_value(value)?).as_bytes());
+        }
+        serde_json::to_writer_pretty(&mut *to, value)?;
+        writeln!(to)
     }
 }
 
