@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use preflight_core::cluster::{Act, Identity, Reader, Resource};
+use preflight_core::cluster::{Act, Identity, Reader};
 use preflight_core::release::{Action, Planned, Release};
 use preflight_core::{Context, Examination, FieldPath, Remediation, RuleCheck, Subject, Undecided};
 use serde_json::Value;
@@ -16,24 +16,28 @@ use super::permissions::{advise, ask, ask_all, who};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 /// Permissions of one role that are asked about one by one. Beyond it the answer would cost more than it is worth.
-const CAP: usize = 400;
+const CAP: usize = 1000;
 
 pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Reader, release: &Release) {
     let mut rule = check.rule(&ROLE_ESCALATION);
     let identity = context.environment().deployer();
-    for planned in release.objects().iter().filter(|planned| planned.object.group() == GROUP) {
-        if planned.action == Action::Unchanged {
+    for (at, planned) in release.objects().iter().enumerate() {
+        if planned.object.group() != GROUP || planned.action == Action::Unchanged {
             continue;
         }
         let outcome = match planned.object.kind() {
             "Role" | "ClusterRole" => role(cluster, identity.as_ref(), planned).await,
             "RoleBinding" | "ClusterRoleBinding" => {
-                binding(cluster, identity.as_ref(), planned, release).await
+                binding(cluster, identity.as_ref(), (at, planned), release).await
             }
             _ => continue,
         };
         match outcome {
             Ok(Held::All) => rule.examined(),
+            Ok(Held::NoRole { comes_later }) => {
+                rule.examined();
+                tell_no_role(&mut rule, planned, comes_later);
+            }
             Ok(Held::Missing(missing)) => {
                 rule.examined();
                 let who = who(cluster, identity.as_ref()).await;
@@ -51,6 +55,24 @@ enum Held {
     All,
     /// What the deployer does not hold.
     Missing(Vec<Act>),
+    /// The role that a binding names is not there. Only who may bind it, whatever it grants, can bind it then.
+    NoRole {
+        comes_later: bool,
+    },
+}
+
+fn tell_no_role(rule: &mut RuleCheck<'_>, planned: &Planned, comes_later: bool) {
+    let text = |path| planned.object.text(path).unwrap_or_default();
+    let (kind, name) = (text("roleRef.kind"), text("roleRef.name"));
+    let (what, remedy) = match comes_later {
+        true => ("is created only after this binding", format!("Put the {kind} {name} before the binding")),
+        false => ("does not exist", format!("Create the {kind} {name}, or correct roleRef")),
+    };
+    rule.predict(
+        Subject::at(&planned.object, &FieldPath::of("roleRef.name")),
+        format!("The {kind} {name} {what}, so the API server cannot tell whether the deployer may bind it, and refuses"),
+        Remediation::new(remedy).command(format!("kubectl get {}s -A", kind.to_lowercase())),
+    );
 }
 
 fn tell(
@@ -94,13 +116,19 @@ async fn role(cluster: &Reader, identity: Option<&Identity>, planned: &Planned) 
     if allowed(cluster, identity, &escalate).await? {
         return Ok(Held::All);
     }
-    held(cluster, identity, granted(&planned.effective, namespace)?).await
+    let mut acts = granted(&planned.effective, namespace)?;
+    if aggregates(&planned.effective) {
+        // It may come to grant anything, so its author must hold everything.
+        acts.insert(Act::resource("*", "*", "*", None, namespace, None));
+        acts.insert(Act::path("*", "*"));
+    }
+    held(cluster, identity, acts).await
 }
 
 async fn binding(
     cluster: &Reader,
     identity: Option<&Identity>,
-    planned: &Planned,
+    (at, planned): (usize, &Planned),
     release: &Release,
 ) -> Result<Held, Undecided> {
     let (Some(kind), Some(name)) = (planned.object.text("roleRef.kind"), planned.object.text("roleRef.name"))
@@ -117,26 +145,20 @@ async fn binding(
     let coming = release
         .of_kind(GROUP, kind)
         .find(|(_, role)| role.object.name() == Some(name) && role.namespace.as_deref() == role_namespace);
-    let role = match coming {
-        Some((_, role)) => std::sync::Arc::clone(&role.effective),
-        None => existing(cluster, &resource, role_namespace, kind, name).await?,
+    let comes_later = release.is_file_order() && coming.is_some_and(|(role_at, _)| role_at > at);
+    let role = match coming.filter(|_| !comes_later) {
+        Some((_, role)) if aggregates(&role.effective) => {
+            return Err(Undecided::unknown(format!(
+                "{} takes its rules from others once it is there, so what binding it grants is not known",
+                role.object.id()
+            ))
+            .advice("apply the ClusterRole first, or give the deployer the verb `bind` on it"));
+        }
+        Some((_, role)) => Some(std::sync::Arc::clone(&role.effective)),
+        None => cluster.get(&resource, role_namespace, name).await?,
     };
+    let Some(role) = role else { return Ok(Held::NoRole { comes_later }) };
     held(cluster, identity, granted(&role, namespace)?).await
-}
-
-async fn existing(
-    cluster: &Reader,
-    resource: &Resource,
-    namespace: Option<&str>,
-    kind: &str,
-    name: &str,
-) -> Result<std::sync::Arc<Value>, Undecided> {
-    cluster.get(resource, namespace, name).await?.ok_or_else(|| {
-        Undecided::unknown(format!(
-            "the {kind} {name} that a binding names does not exist, so what it grants is not known"
-        ))
-        .advice(format!("create the {kind}, or correct roleRef"))
-    })
 }
 
 async fn allowed(cluster: &Reader, identity: Option<&Identity>, act: &Act) -> Result<bool, Undecided> {
@@ -161,15 +183,14 @@ async fn held(cluster: &Reader, identity: Option<&Identity>, acts: BTreeSet<Act>
     Ok(if missing.is_empty() { Held::All } else { Held::Missing(missing) })
 }
 
-/// Every single permission that a role grants, in a namespace or in all. A role that aggregates others may come to
-/// grant anything.
+/// Whether a ClusterRole takes its rules from others.
+fn aggregates(role: &Value) -> bool {
+    role.get("aggregationRule").is_some_and(|rule| !rule.is_null())
+}
+
+/// Every single permission that a role's rules grant, in a namespace or in all.
 fn granted(role: &Value, namespace: Option<&str>) -> Result<BTreeSet<Act>, Undecided> {
     let mut acts = BTreeSet::new();
-    if role.get("aggregationRule").is_some_and(|rule| !rule.is_null()) {
-        acts.insert(resource_act("*", "*", "*", namespace, None));
-        acts.insert(Act::path("*", "*"));
-        return Ok(acts);
-    }
     for rule in role["rules"].as_array().into_iter().flatten() {
         let list = |key: &str| -> Vec<&str> {
             rule[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
@@ -228,11 +249,5 @@ mod tests {
         assert!(all.contains(&"list pods.apps/log in namespace shop".to_owned()), "{all:?}");
         assert!(all.contains(&"get secrets \"a\" in namespace shop".to_owned()));
         assert!(all.contains(&"get /healthz".to_owned()));
-    }
-
-    #[test]
-    fn a_role_that_aggregates_may_grant_anything() {
-        let all = described(&json!({"aggregationRule": {"clusterRoleSelectors": []}, "rules": []}));
-        assert_eq!(all, ["* *.* in namespace shop", "* *"]);
     }
 }
