@@ -76,8 +76,8 @@ impl Context {
         let work = async {
             let reads: Arc<[Read]> = Arc::new([Read::dynamic("live counterparts of the release's objects")]);
             let reader = Reader::new(Arc::clone(&shared.session), reads, "release");
-            let method = shared.environment.apply().method;
-            Release::work_out(&shared.manifests, method, &shared.default_namespace, &reader)
+            let apply = shared.environment.apply();
+            Release::work_out(&shared.manifests, apply, &shared.default_namespace, &reader)
                 .await
                 .map(Arc::new)
         };

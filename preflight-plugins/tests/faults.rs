@@ -358,6 +358,13 @@ async fn a_list_that_fails_half_way_is_unknown() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_no_list_is_unknown_and_null_is_an_empty_one() {
+    assert!(matches!(second_page(vec![ok(&json!({"kind": "PodList"}))]).await, Outcome::Unknown { .. }));
+    let null = ok(&json!({"kind": "PodList", "items": null}));
+    assert!(matches!(second_page(vec![null]).await, Outcome::Passed { evidence } if evidence == "2 pods"));
+}
+
+#[tokio::test]
 async fn a_list_that_changed_under_the_reading_is_begun_anew() {
     let gone = || status(410, "the continue token has expired");
     assert!(matches!(second_page(vec![gone()]).await, Outcome::Passed { evidence } if evidence == "4 pods"));

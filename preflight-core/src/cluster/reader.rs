@@ -12,7 +12,7 @@ use super::access::{Act, Identity, Permission};
 use super::discovery::Discovery;
 use super::error::{ClusterError, ClusterErrorKind};
 use super::resource::{Listed, Read, ReadOf, Resource, View, view_name};
-use super::session::{JSON, METADATA_ONLY, Session, get, undeclared};
+use super::session::{JSON, METADATA_LIST, METADATA_ONLY, Session, get, undeclared};
 
 /// What `/version` says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -205,8 +205,23 @@ impl Reader {
     ) -> Result<Option<Arc<Value>>, ClusterError> {
         let path = format!("{}/{name}", resource.path(namespace));
         self.declared(&path, |read| read.allows_get(resource))?;
-        let secret = resource.group.is_empty() && resource.plural == "secrets";
-        self.session.object(path, if secret { METADATA_ONLY } else { JSON }).await
+        self.session.object(path, if is_secrets(resource) { METADATA_ONLY } else { JSON }).await
+    }
+
+    /// The objects of a kind that have these labels, in a namespace or in all. Of Secrets, only the metadata.
+    ///
+    /// # Errors
+    /// They cannot be listed, or the plugin did not declare that it reads them.
+    pub(crate) async fn select(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        selector: &str,
+    ) -> Result<Vec<Value>, ClusterError> {
+        let path = resource.path(namespace);
+        self.declared(&path, |read| read.allows_get(resource))?;
+        let accept = if is_secrets(resource) { METADATA_LIST } else { JSON };
+        self.session.select(&path, accept, selector).await
     }
 
     /// One object by name through a view, or `None` if there is none.
@@ -257,6 +272,10 @@ impl Reader {
         let message = format!("the plugin {} did not declare this read", self.plugin);
         Err(ClusterError::new(ClusterErrorKind::Undeclared, what, message))
     }
+}
+
+fn is_secrets(resource: &Resource) -> bool {
+    resource.group.is_empty() && resource.plural == "secrets"
 }
 
 pub(crate) fn view_of<V: DeserializeOwned>(value: &Value, question: &str) -> Result<V, ClusterError> {

@@ -27,6 +27,8 @@ const AGGREGATED: &str =
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 pub(super) const METADATA_ONLY: &str =
     "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+pub(super) const METADATA_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 /// Objects a page of a list.
 const PAGE: usize = 500;
 /// How often a list is begun anew after `410 Gone`.
@@ -230,11 +232,7 @@ impl Session {
                 declared.filter_map(Read::view).map(|(id, new)| (id, new())).collect();
             let mut cont = String::new();
             loop {
-                let mut asked = get(path, JSON);
-                asked.query.push(("limit".to_owned(), PAGE.to_string()));
-                if !cont.is_empty() {
-                    asked.query.push(("continue".to_owned(), cont.clone()));
-                }
+                let asked = page_of(path, JSON, &cont);
                 let reply = match self.ask(&asked).await {
                     Err(error)
                         if matches!(error.kind(), ClusterErrorKind::Status(410)) && restarts < RESTARTS =>
@@ -254,6 +252,29 @@ impl Session {
                 if cont.is_empty() {
                     return Ok(Arc::new(sinks.into_iter().map(|(id, sink)| (id, sink.finish())).collect()));
                 }
+            }
+        }
+    }
+
+    /// The objects of a list that have these labels.
+    pub(super) async fn select(
+        self: &Arc<Self>,
+        path: &str,
+        accept: &str,
+        selector: &str,
+    ) -> Result<Vec<Value>, ClusterError> {
+        let (mut all, mut cont) = (Vec::new(), String::new());
+        loop {
+            let mut asked = page_of(path, accept, &cont);
+            asked.query.push(("labelSelector".to_owned(), selector.to_owned()));
+            let reply = self.ask(&asked).await?;
+            let page: Page<'_> = decode(&asked, &reply)?;
+            for item in page.items {
+                all.push(serde_json::from_str(item.get()).map_err(|error| undecodable(&asked, &error))?);
+            }
+            cont = page.metadata.cont.unwrap_or_default();
+            if cont.is_empty() {
+                return Ok(all);
             }
         }
     }
@@ -336,6 +357,15 @@ impl Session {
     }
 }
 
+fn page_of(path: &str, accept: &str, cont: &str) -> Asked {
+    let mut asked = get(path, accept);
+    asked.query.push(("limit".to_owned(), PAGE.to_string()));
+    if !cont.is_empty() {
+        asked.query.push(("continue".to_owned(), cont.to_owned()));
+    }
+    asked
+}
+
 enum Root {
     Aggregated(AggregatedList),
     Legacy(Vec<(String, String)>),
@@ -359,8 +389,16 @@ struct StatusObject {
 struct Page<'a> {
     #[serde(default)]
     metadata: PageMeta,
-    #[serde(borrow)]
+    /// An empty list may be written as null; a list without `items` is none.
+    #[serde(borrow, deserialize_with = "null_is_empty")]
     items: Vec<&'a RawValue>,
+}
+
+fn null_is_empty<'de: 'a, 'a, D>(deserializer: D) -> Result<Vec<&'a RawValue>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Deserialize, Default)]

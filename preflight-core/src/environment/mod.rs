@@ -128,6 +128,12 @@ impl Environment {
         }
         let own = Node { value: Value::Map(own), span: node.span };
         let entry = Entry::deserialize(&own).map_err(|error| located(source, &own, error))?;
+        if entry.apply.0.prune.is_some() && !matches!(entry.apply.0.method, Method::Client | Method::Server) {
+            let (span, exact) = own.locate(&FieldPath::of("apply.prune"));
+            return Err(InputError::new("`prune` goes with the methods `client` and `server`")
+                .at(source.place(span, exact))
+                .help("what other methods delete is not looked at yet"));
+        }
         let mut on_unknown = BTreeMap::new();
         for (rule, what) in &entry.on_unknown {
             let path = FieldPath::root().key("on_unknown").key(rule.clone());
@@ -244,7 +250,15 @@ impl Environment {
     /// Sections that are known, but whose plugins do not take part in the run.
     pub(crate) fn unread_sections(&self, claimed: &[&str]) -> Vec<SetAside> {
         let unread = self.sections.iter().filter(|(key, _)| !claimed.contains(&key.name.as_str()));
-        unread.map(|(key, _)| SetAside::new(key.name.clone(), "no check of this run reads it")).collect()
+        let apply = self.apply();
+        let unread_keys =
+            [("apply.field_manager", apply.field_manager.is_some()), ("apply.force", apply.force)];
+        let keys = unread_keys.into_iter().filter(|(_, set)| *set).map(|(key, _)| key.to_owned());
+        unread
+            .map(|(key, _)| key.name.clone())
+            .chain(keys)
+            .map(|name| SetAside::new(name, "no check of this run reads it"))
+            .collect()
     }
 
     /// The JSON Schema of `environments.yaml`, with the sections of these settings.
@@ -381,6 +395,15 @@ mod tests {
         assert_eq!(told(&error).2, "did you mean `cpu_percent`?");
         let error = Environments::parse("e.yaml", "enviroments: {}\n").unwrap_err();
         assert_eq!(told(&error).2, "did you mean `environments`?");
+    }
+
+    #[test]
+    fn pruning_goes_with_kubectl_alone() {
+        assert!(read("{apply: {prune: app=shop}}").is_ok());
+        assert_eq!(
+            read("{apply: {method: helm, prune: app=shop}}").unwrap_err().place().map(|p| p.line),
+            Some(2)
+        );
     }
 
     #[test]

@@ -79,6 +79,8 @@ pub struct Apply {
     pub field_manager: Option<String>,
     /// Whether conflicts with other field managers are overridden.
     pub force: bool,
+    /// With `client` or `server`: prune what was applied earlier and has these labels, as `kubectl apply --prune -l`.
+    pub prune: Option<String>,
 }
 
 /// A method alone, or everything.

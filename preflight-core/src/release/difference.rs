@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::snapshot::mask;
 
 /// Where `kubectl apply` keeps what it applied last.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub(super) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Whether a client-side `kubectl apply` of `wanted` would send no patch: what was applied last is the same, and
 /// every value that is wanted is there. Quantities that mean the same in other words count as different, which

@@ -3,6 +3,7 @@
 mod difference;
 mod order;
 mod project;
+mod prune;
 mod serving;
 
 use std::collections::BTreeMap;
@@ -13,10 +14,11 @@ use serde_json::Value;
 
 pub(crate) use difference::last_applied_fingerprint;
 pub use project::{Projected, ProjectedList};
+pub use prune::{Deletion, Pruning};
 pub use serving::Serving;
 
 use crate::cluster::{ClusterError, ClusterErrorKind, Reader, Resource};
-use crate::environment::Method;
+use crate::environment::{Apply, Method};
 use crate::manifests::{Manifests, Object, PodTemplate};
 
 /// Live counterparts fetched at once. The wire has its own, lower bound; this only bounds memory.
@@ -86,6 +88,7 @@ pub struct Release {
     objects: Vec<Planned>,
     method: Method,
     namespace: String,
+    pruning: Result<Pruning, ClusterError>,
 }
 
 impl Release {
@@ -95,10 +98,11 @@ impl Release {
     /// Discovery cannot be read. An object that cannot be looked at is no error: its action is unknown.
     pub(crate) async fn work_out(
         manifests: &Manifests,
-        method: Method,
+        apply: &Apply,
         namespace: &str,
         reader: &Reader,
     ) -> Result<Self, ClusterError> {
+        let method = apply.method;
         let discovery = reader.discovery().await?;
         let own_kinds = serving::kinds_of_crds(manifests);
         let order = order::apply_order(method, manifests.objects());
@@ -114,7 +118,11 @@ impl Release {
         }) {
             return Err(cause);
         }
-        Ok(Self { objects, method, namespace: namespace.to_owned() })
+        let pruning = match &apply.prune {
+            Some(selector) => prune::prune(&objects, selector, &discovery, reader).await,
+            None => Ok(Pruning::default()),
+        };
+        Ok(Self { objects, method, namespace: namespace.to_owned(), pruning })
     }
 
     /// Its objects, in the order in which they are applied.
@@ -158,10 +166,23 @@ impl Release {
         self.objects.iter().filter_map(|planned| planned.object.pod_template())
     }
 
-    /// How many objects each action has.
+    /// What pruning looks at and deletes; nothing where the environment asks for none.
+    ///
+    /// # Errors
+    /// It could not be looked at.
+    pub fn pruning(&self) -> Result<&Pruning, ClusterError> {
+        self.pruning.as_ref().map_err(Clone::clone)
+    }
+
+    /// How many objects each action has: `create`, `update`, `unchanged`, `delete`, `unknown`.
     #[must_use]
     pub fn actions(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::new();
+        if let Ok(Pruning { deletions, .. }) = &self.pruning
+            && !deletions.is_empty()
+        {
+            counts.insert("delete", deletions.len());
+        }
         for planned in &self.objects {
             *counts.entry(planned.action.name()).or_default() += 1;
         }

@@ -1,5 +1,6 @@
 //! The cluster as it will be once the release is applied.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Release;
@@ -40,7 +41,13 @@ impl Projected {
             let view = crate::cluster::view_of(&planned.effective, &format!("read {}", planned.object.id()))?;
             coming.put(planned.namespace.as_deref().unwrap_or_default(), name, view);
         }
-        Ok(ProjectedList { live, coming })
+        let going =
+            self.release.pruning()?.deletions.iter().filter(|gone| {
+                gone.resource.group == resource.group && gone.resource.plural == resource.plural
+            });
+        let going =
+            going.map(|gone| (gone.namespace.clone().unwrap_or_default(), gone.name.clone())).collect();
+        Ok(ProjectedList { live, coming, going })
     }
 }
 
@@ -49,6 +56,7 @@ impl Projected {
 pub struct ProjectedList<V> {
     live: Arc<Listed<V>>,
     coming: Listed<V>,
+    going: BTreeSet<(String, String)>,
 }
 
 impl<V> ProjectedList<V> {
@@ -61,7 +69,10 @@ impl<V> ProjectedList<V> {
     /// The object of that name in that namespace.
     #[must_use]
     pub fn get_in(&self, namespace: &str, name: &str) -> Option<&V> {
-        self.coming.get_in(namespace, name).or_else(|| self.live.get_in(namespace, name))
+        self.coming.get_in(namespace, name).or_else(|| {
+            let stays = !self.going.contains(&(namespace.to_owned(), name.to_owned()));
+            self.live.get_in(namespace, name).filter(|_| stays)
+        })
     }
 
     /// Whether there will be a cluster-wide object of that name.
@@ -72,7 +83,10 @@ impl<V> ProjectedList<V> {
 
     /// Every object, with its namespace (empty if it has none) and name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &V)> {
-        let stays = |(namespace, name, _): &(&str, &str, &V)| self.coming.get_in(namespace, name).is_none();
+        let stays = |(namespace, name, _): &(&str, &str, &V)| {
+            self.coming.get_in(namespace, name).is_none()
+                && !self.going.contains(&((*namespace).to_owned(), (*name).to_owned()))
+        };
         self.live.iter().filter(stays).chain(self.coming.iter())
     }
 }

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::Asked;
 use super::mask::mask;
 use super::resources::Plurals;
-use super::store::{API_VERSION, Header, KIND, Refused, Store, Text, cluster_wide, review_key, text};
+use super::store::{
+    API_VERSION, Header, KIND, Refused, Store, Text, cluster_wide, review_key, selected_list, text,
+};
 use super::yaml_out::to_yaml;
 use crate::cluster::Cluster;
 
@@ -132,14 +134,17 @@ impl State {
         if text(&value, "/metadata/continue").is_some_and(|more| !more.is_empty()) {
             return;
         }
-        let selected = asked.parameter("labelSelector").or(asked.parameter("fieldSelector")).is_some();
         for item in self.pages.remove(path).unwrap_or_default() {
-            self.store.put(item, &self.plurals);
+            self.put(path, item);
         }
-        if !selected {
-            self.store.header.lists.insert(path.to_owned());
-            self.store.kinds.insert(cluster_wide(path), kind);
+        if asked.parameter("fieldSelector").is_some() {
+            return;
         }
+        match selected_list(path, asked) {
+            Some(selected) => self.store.header.lists.insert(selected),
+            None => self.store.header.lists.insert(path.to_owned()),
+        };
+        self.store.kinds.insert(cluster_wide(path), kind);
     }
 
     fn put(&mut self, path: &str, mut object: Value) {

@@ -125,7 +125,7 @@ fn one(
 }
 
 fn list(store: &Store, asked: &Asked, path: &str) -> Result<Answer, NotRecorded> {
-    let mut items = store.list(path).ok_or_else(|| missing(asked))?;
+    let mut items = store.list(path).or_else(|| store.selected(path, asked)).ok_or_else(|| missing(asked))?;
     for (key, matches) in
         [("labelSelector", labels_match as fn(&Value, &str) -> Option<bool>), ("fieldSelector", fields_match)]
     {

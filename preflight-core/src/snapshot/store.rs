@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Asked;
 use super::resources::Plurals;
 
 /// `apiVersion` of a snapshot's header.
@@ -101,6 +102,13 @@ impl Store {
         Some(lists.flat_map(|(_, items)| items.values()).collect())
     }
 
+    /// What is known of a list of which only what a selector selects was asked.
+    pub(super) fn selected(&self, path: &str, asked: &Asked) -> Option<Vec<&Value>> {
+        let list = selected_list(path, asked)?;
+        let known = self.objects.get(path).map(|items| items.values().collect()).unwrap_or_default();
+        self.header.lists.contains(&list).then_some(known)
+    }
+
     /// Whether a path was refused, and how.
     pub(super) fn refused(&self, path: &str) -> Option<&Refused> {
         self.header.refused.iter().find(|refused| refused.path == path)
@@ -115,6 +123,11 @@ pub(super) fn cluster_wide(list: &str) -> String {
         return format!("{base}/{plural}");
     }
     list.to_owned()
+}
+
+/// How a list of what a label selector selects stands in the header.
+pub(super) fn selected_list(path: &str, asked: &Asked) -> Option<String> {
+    Some(format!("{path}?labelSelector={}", asked.parameter("labelSelector")?))
 }
 
 pub(super) fn text(value: &Value, pointer: &str) -> Option<String> {

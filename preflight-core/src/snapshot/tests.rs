@@ -190,6 +190,24 @@ fn without_a_header_a_list_is_whole_for_where_its_items_are() {
 }
 
 #[test]
+fn what_a_selector_selected_is_known_for_that_selector_alone() {
+    let recorder = Recorder::new();
+    let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "items": [
+        {"kind": "PartialObjectMetadata", "metadata": {"name": "s", "namespace": "shop", "labels": {"app": "web"}}}]});
+    let mut asked = Asked::get("/api/v1/namespaces/shop/secrets", "");
+    asked.query.push(("labelSelector".into(), "app=web".into()));
+    recorder.saw(&asked, 200, list.to_string().as_bytes());
+    let mut file = Vec::new();
+    recorder.write(&Cluster::from_snapshot(parse(OF)), "", &mut file).unwrap();
+    let snapshot = parse(&String::from_utf8(file).unwrap());
+    let select =
+        |selector| query(&snapshot, "/api/v1/namespaces/shop/secrets", &[("labelSelector", selector)]);
+    assert_eq!(select("app=web").unwrap().1["items"][0]["kind"], "Secret");
+    assert!(select("app=db").is_err());
+    assert!(get(&snapshot, "/api/v1/namespaces/shop/secrets").is_err());
+}
+
+#[test]
 fn a_half_read_list_is_not_a_list() {
     let recorder = Recorder::new();
     let page = json!({"kind": "PodList", "apiVersion": "v1", "metadata": {"continue": "more"}, "items": []});

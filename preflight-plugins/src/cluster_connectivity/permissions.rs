@@ -23,6 +23,7 @@ struct Need<'a> {
 pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Reader, release: &Release) {
     let identity = context.environment().deployer();
     let mut rule = check.rule(&PERMISSION_MISSING);
+    check.need(&[&PERMISSION_MISSING], release.pruning());
     let needs = needs(release);
     let mut denied: BTreeMap<Place<'_>, Denied<'_>> = BTreeMap::new();
     for (act, answer) in ask_all(cluster, identity.as_ref(), needs.keys()).await {
@@ -47,7 +48,7 @@ pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Re
     }
     let who = who(cluster, identity.as_ref()).await;
     for denied in denied.into_values() {
-        denied.tell(&mut rule, release, &who, identity.as_ref());
+        denied.tell(&mut rule, &who, identity.as_ref());
     }
     rule.conclude("permissions");
 }
@@ -61,7 +62,7 @@ fn needs(release: &Release) -> BTreeMap<Act, Need<'_>> {
             need.certain |= certain;
         }
     }
-    for act in of_helm(release) {
+    for act in of_helm(release).into_iter().chain(of_pruning(release)) {
         needs.entry(act).or_insert_with(|| Need { objects: Vec::new(), certain: true });
     }
     needs
@@ -95,7 +96,7 @@ impl<'a> Denied<'a> {
         self.doubt = self.doubt.take().or(doubt);
     }
 
-    fn tell(&self, rule: &mut RuleCheck<'_>, release: &Release, who: &str, identity: Option<&Identity>) {
+    fn tell(&self, rule: &mut RuleCheck<'_>, who: &str, identity: Option<&Identity>) {
         let Act::Resource { group, resource, namespace, .. } = self.first else { return };
         let verbs = self.verbs.join(", ");
         let dotted = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
@@ -109,7 +110,7 @@ impl<'a> Denied<'a> {
         let doubt =
             self.doubt.as_ref().map(|error| format!(" (the authorizer could not judge fully: {error})"));
         let subject = self.objects.first().map_or_else(
-            || Subject::new(format!("Helm's release in {}", release.default_namespace())),
+            || Subject::new(format!("the release in {}", namespace.as_deref().unwrap_or("the cluster"))),
             |planned| Subject::object(&planned.object),
         );
         let message = format!("{who} may not {verbs} {dotted}{place}{takes}{}", doubt.unwrap_or_default());
@@ -209,6 +210,18 @@ fn of_helm(release: &Release) -> Vec<Act> {
     let secrets = Resource::namespaced("", "v1", "secrets", "Secret");
     let verbs = ["get", "list", "create", "update"];
     verbs.map(|verb| Act::on(verb, &secrets, Some(release.default_namespace()))).into()
+}
+
+/// `kubectl apply --prune` lists every kind that it prunes, and deletes.
+fn of_pruning(release: &Release) -> Vec<Act> {
+    let Ok(pruning) = release.pruning() else { return Vec::new() };
+    let lists =
+        pruning.lists.iter().map(|(resource, namespace)| Act::on("list", resource, namespace.as_deref()));
+    let deletions = pruning
+        .deletions
+        .iter()
+        .map(|gone| Act::on("delete", &gone.resource, gone.namespace.as_deref()).named(Some(&gone.name)));
+    lists.chain(deletions).collect()
 }
 
 /// Asks about every act, many at once.

@@ -52,6 +52,77 @@ pub async fn apply(api: &Api, objects: &[Value], method: Apply, namespace: Optio
     applied
 }
 
+/// What kubectl prunes: paths of lists, in which `NS` stands for a namespace.
+const PRUNED: [&str; 16] = [
+    "/api/v1/namespaces/NS/configmaps",
+    "/api/v1/namespaces/NS/endpoints",
+    "/api/v1/namespaces/NS/persistentvolumeclaims",
+    "/api/v1/namespaces/NS/pods",
+    "/api/v1/namespaces/NS/replicationcontrollers",
+    "/api/v1/namespaces/NS/secrets",
+    "/api/v1/namespaces/NS/services",
+    "/apis/batch/v1/namespaces/NS/jobs",
+    "/apis/batch/v1/namespaces/NS/cronjobs",
+    "/apis/networking.k8s.io/v1/namespaces/NS/ingresses",
+    "/apis/apps/v1/namespaces/NS/daemonsets",
+    "/apis/apps/v1/namespaces/NS/deployments",
+    "/apis/apps/v1/namespaces/NS/replicasets",
+    "/apis/apps/v1/namespaces/NS/statefulsets",
+    "/api/v1/namespaces",
+    "/api/v1/persistentvolumes",
+];
+
+/// Deletes what was applied earlier, has these labels and is not among what was applied now, as
+/// `kubectl apply --prune -l`. Gives what was refused.
+pub async fn prune(api: &Api, applied: &[Applied], selector: &str) -> Vec<Applied> {
+    let text = |object: &Value, key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
+    let namespaces: std::collections::BTreeSet<_> = applied
+        .iter()
+        .map(|done| text(&done.object, "namespace"))
+        .filter(|namespace| !namespace.is_empty())
+        .collect();
+    let mut refused = Vec::new();
+    let mut note = |path: &str, error: ApiError| {
+        refused.push(Applied {
+            object: json!({"kind": "prune", "metadata": {"name": path}}),
+            result: Err(error.to_string()),
+        });
+    };
+    let lists = PRUNED.into_iter().flat_map(|list| match list.contains("/NS/") {
+        true => namespaces.iter().map(|namespace| list.replace("NS", namespace)).collect(),
+        false => vec![list.to_owned()],
+    });
+    for list in lists.collect::<Vec<_>>() {
+        let found = match api.get(&format!("{list}?labelSelector={selector}")).await {
+            Ok(found) => found,
+            Err(error) => {
+                note(&list, error);
+                continue;
+            }
+        };
+        for object in found["items"].as_array().into_iter().flatten() {
+            let ours = object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
+                .is_string();
+            let name = text(object, "name");
+            let kept = applied.iter().any(|done| {
+                text(&done.object, "name") == name
+                    && text(&done.object, "namespace") == text(object, "namespace")
+                    && list.ends_with(&format!(
+                        "{}s",
+                        done.object["kind"].as_str().unwrap_or_default().to_lowercase()
+                    ))
+            });
+            if ours && !kept {
+                let path = format!("{list}/{name}");
+                if let Err(error) = api.delete(&path).await {
+                    note(&path, error);
+                }
+            }
+        }
+    }
+    refused
+}
+
 /// Puts the object into its namespace.
 async fn place(api: &Api, object: &mut Value, namespace: Option<&str>) -> Result<(), String> {
     let text = |key: &str| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -16,7 +16,7 @@ pub mod scenario;
 mod table;
 
 pub use api::{Api, ApiError};
-pub use apply::{Applied, Apply, apply};
+pub use apply::{Applied, Apply, apply, prune};
 pub use assets::{Assets, Unavailable};
 pub use control_plane::{ControlPlane, Options};
 pub use credentials::User;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::apply::{Apply, apply};
+use crate::apply::{Apply, apply, prune};
 use crate::control_plane::ControlPlane;
 use crate::credentials::User;
 use crate::landing::{Landing, settle};
@@ -252,7 +252,11 @@ impl Scenario {
             }
             plane.api().create(&object).await.map_err(|error| io::Error::other(error.to_string()))?;
         }
-        let applied = apply(&api, &objects, self.expect.apply, self.expect.namespace.as_deref()).await;
+        let mut applied = apply(&api, &objects, self.expect.apply, self.expect.namespace.as_deref()).await;
+        if let Some(selector) = environment["apply"]["prune"].as_str() {
+            let refused = prune(&api, &applied, selector).await;
+            applied.extend(refused);
+        }
         // The deployer may not look at everything that it makes.
         Ok(settle(plane.api(), &applied, PATIENCE).await)
     }
