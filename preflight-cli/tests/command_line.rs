@@ -201,7 +201,7 @@ fn an_api_server_that_is_down_is_no_go_and_tells_no_token() {
     let text = out(&output);
     assert_eq!(code(&output), 3, "{text}");
     assert!(text.starts_with("NO-GO: cluster-connectivity: Cannot connect to https://127.0.0.1:1"), "{text}");
-    assert!(text.contains("kubectl --context here cluster-info"), "{text}");
+    assert!(text.contains("kubectl cluster-info --context here"), "{text}");
     let everything = text + &String::from_utf8_lossy(&output.stderr);
     assert!(!everything.contains("canary-token"));
 }

@@ -28,12 +28,9 @@ pub(super) fn lost(check: &Examination, error: &ClusterError, cluster: &Reader, 
 }
 
 fn remedy(cause: &Rule, context: &Context) -> Remediation {
-    let kubectl = match context.cluster_context() {
-        Some(name) => format!("kubectl --context {name}"),
-        None => "kubectl".to_owned(),
-    };
-    let info = format!("{kubectl} cluster-info");
-    let show = format!("{kubectl} config view --minify");
+    let context = context.cluster_context().map(|name| format!(" --context {name}")).unwrap_or_default();
+    let kubectl = |what: &str| format!("kubectl {what}{context}");
+    let (info, show) = (kubectl("cluster-info"), kubectl("config view --minify"));
     let to = |summary: &str| Remediation::new(summary).command(info.clone());
     if *cause == UNREACHABLE {
         to(
@@ -55,10 +52,10 @@ fn remedy(cause: &Rule, context: &Context) -> Remediation {
         to("Check that address and port in the kubeconfig are those of the API server").command(show)
     } else if *cause == WRONG_CLUSTER {
         Remediation::new("Name the context of the right cluster with --context, or correct cluster_uid")
-            .command(format!("{kubectl} get namespace kube-system -o jsonpath='{{.metadata.uid}}'"))
+            .command(kubectl("get namespace kube-system -o jsonpath='{.metadata.uid}'"))
     } else {
         Remediation::new("Fetch fresh credentials: sign in again, or issue a new token or certificate")
-            .command(format!("{kubectl} auth whoami"))
+            .command(kubectl("auth whoami"))
     }
 }
 
