@@ -36,7 +36,12 @@ impl Problem {
     fn told(message: &impl fmt::Display, place: Option<&Place>, help: Option<&str>) -> Self {
         let mut problem = Self::input(redact(&message.to_string()));
         problem.help = help.map(str::to_owned);
-        problem.source = place.map(source_of).map(Box::new);
+        match place {
+            Some(place) if place.snippet.is_some() => problem.source = Some(Box::new(source_of(place))),
+            // What may be secret is not shown, only where it is.
+            Some(place) => problem.message.push_str(&format!(" ({place})")),
+            None => {}
+        }
         problem
     }
 

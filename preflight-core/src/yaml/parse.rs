@@ -34,7 +34,7 @@ pub(crate) fn parse_documents(source: &Arc<Source>) -> Result<Vec<Node>, InputEr
 /// Reads bytes as text, with a place where they are none.
 pub(crate) fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, InputError> {
     if bytes.len() > TEXT_CAP {
-        return Err(too_large(name, bytes.len()));
+        return Err(too_large(name));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -44,19 +44,15 @@ pub(crate) fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, InputError> 
     })
 }
 
-pub(crate) fn too_large(name: &str, bytes: usize) -> InputError {
-    InputError::new(format!(
-        "{name} has {} MiB, more than the {} MiB that are read",
-        bytes >> 20,
-        TEXT_CAP >> 20
-    ))
-    .help("split the manifests into several files")
+pub(crate) fn too_large(name: &str) -> InputError {
+    InputError::new(format!("{name} is larger than the {} MiB that are read", TEXT_CAP >> 20))
+        .help("split the manifests into several files")
 }
 
 fn refuse_unreadable(source: &Arc<Source>) -> Result<(), InputError> {
     let text = source.text();
     if text.len() > TEXT_CAP {
-        return Err(too_large(source.name(), text.len()));
+        return Err(too_large(source.name()));
     }
     if let Some(at) = text.bytes().position(|byte| byte == 0) {
         let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
@@ -97,8 +93,14 @@ fn explain(source: &Arc<Source>, error: &serde_saphyr::Error) -> InputError {
     let first = message.lines().next().unwrap_or_default();
     let error_at = error.location();
     let mut explained = InputError::new(format!("this is not YAML: {first}"));
-    if first.contains("written twice") {
+    if let Some(key) = first.strip_prefix("duplicate mapping key: ") {
+        let key = key.split(',').next().unwrap_or(key);
+        explained = InputError::new(format!("the key `{key}` is written twice")).help("keep one of them");
+    } else if first.contains("written twice") {
         explained = InputError::new(first.to_owned()).help("keep one of them");
+    } else if first.contains("budget") || first.contains("alias") {
+        explained = InputError::new("this text would grow beyond any honest size when it is read")
+            .help("write out what the anchors stand for, and nest less deeply");
     }
     if let Some(location) = error_at {
         let span = Span::from(location);
@@ -192,7 +194,10 @@ mod tests {
     #[test]
     fn a_key_written_twice_is_an_error_with_its_place() {
         let error = parse_documents(&Source::new("a.yaml", "a: 1\nb: 2\na: 3\n")).unwrap_err();
-        assert_eq!(error.place().map(|place| place.line), Some(3));
+        assert_eq!(
+            (error.to_string().as_str(), error.place().map(|place| place.line)),
+            ("the key `a` is written twice", Some(3))
+        );
         for text in ["yes: 1\ntrue: 2\n", "1: a\n\"1\": b\n"] {
             assert!(parse_documents(&Source::new("a.yaml", text)).is_err(), "{text}");
         }
@@ -220,6 +225,8 @@ mod tests {
             bomb.push_str(&format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(",")));
         }
         let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
+        let told = parse_documents(&Source::new("a.yaml", bomb.clone())).unwrap_err().to_string();
+        assert!(told.contains("grow"), "{told}");
         for text in [bomb, deep, "a: \0".to_owned(), "a: [".to_owned()] {
             assert!(parse_documents(&Source::new("a.yaml", text)).is_err());
         }
