@@ -77,7 +77,10 @@ fn write_all(
     for (format, file) in outputs {
         match file {
             Some(file) => {
-                file.set_len(0)?;
+                // Pipes and devices have no length.
+                if file.metadata()?.is_file() {
+                    file.set_len(0)?;
+                }
                 let mut file = BufWriter::new(file);
                 write(format, list, Style::plain(), &mut file)?;
                 file.flush()?;

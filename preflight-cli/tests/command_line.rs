@@ -253,6 +253,8 @@ fn bad_input_loses_no_earlier_report() {
     refused(&["-f", "/does/not/exist", "-o", &format!("json={report}")], &["/does/not/exist"]);
     assert_eq!(fs::read_to_string(&report).unwrap(), "earlier");
     with_example(&["-o", &format!("json={report}")]);
+    #[cfg(unix)]
+    assert_eq!(code(&with_example(&["-o", "json=/dev/null"])), 0);
     assert!(fs::read_to_string(&report).unwrap().ends_with("}\n"));
 }
 
