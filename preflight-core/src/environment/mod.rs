@@ -254,9 +254,13 @@ impl Environment {
         let unread_keys =
             [("apply.field_manager", apply.field_manager.is_some()), ("apply.force", apply.force)];
         let keys = unread_keys.into_iter().filter(|(_, set)| *set).map(|(key, _)| key.to_owned());
+        // Namespaces are all that a check looks for so far.
+        let expected = self.expects().iter().filter(|expected| expected.kind != "Namespace");
+        let expected = expected.map(|expected| format!("expects {} {}", expected.kind, expected.name));
         unread
             .map(|(key, _)| key.name.clone())
             .chain(keys)
+            .chain(expected)
             .map(|name| SetAside::new(name, "no check of this run reads it"))
             .collect()
     }
@@ -404,6 +408,18 @@ mod tests {
             read("{apply: {method: helm, prune: app=shop}}").unwrap_err().place().map(|p| p.line),
             Some(2)
         );
+    }
+
+    #[test]
+    fn what_no_check_reads_is_set_aside() {
+        let environment = read(
+            "{apply: {method: server, force: true}, resource_thresholds: {}, \
+             expects: [{kind: Namespace, name: a}, {kind: Certificate, name: b}]}",
+        )
+        .unwrap();
+        let names: Vec<_> = environment.unread_sections(&[]).into_iter().map(|aside| aside.name).collect();
+        assert_eq!(names, ["resource_thresholds", "apply.force", "expects Certificate b"]);
+        assert_eq!(environment.unread_sections(&["resource_thresholds"]).len(), 2);
     }
 
     #[test]
