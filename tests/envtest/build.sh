@@ -9,11 +9,6 @@ root=$(cd "$here/../.." && pwd)
 out=${1:-${CARGO_TARGET_DIR:-$root/target}/envtest}
 version=1.36.3
 
-if ! command -v go >/dev/null; then
-	echo "Go is not installed, so the control plane for the tests cannot be built" >&2
-	exit 3
-fi
-
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 exec 9>"$out/.lock"
@@ -22,6 +17,10 @@ flock 9
 cd "$here"
 wanted=$(cat go.mod go.sum ./*.go build.sh | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$out/.stamp" 2>/dev/null || true)" != "$wanted" ] || [ ! -x "$out/control-plane" ]; then
+	if ! command -v go >/dev/null; then
+		echo "Go is not installed, so the control plane for the tests cannot be built" >&2
+		exit 3
+	fi
 	echo "building Kubernetes $version for the tests (some minutes, once)" >&2
 	package=k8s.io/component-base/version
 	flags="-s -w -X $package.gitVersion=v$version -X $package.gitMajor=1 -X $package.gitMinor=36"
