@@ -1,20 +1,16 @@
 //! What a check may reach.
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::any::TypeId;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use crate::cluster::{ClusterError, Read, Reader, Session};
-use crate::environment::{Environment, Settings};
+use crate::environment::{Environment, Settings, SettingsMap};
 use crate::error::Undecided;
 use crate::examine::{Examination, Record};
 use crate::manifests::Manifests;
 use crate::release::{Projected, Release};
-
-/// The plugins' settings, by type.
-pub(crate) type SettingsMap = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 /// What every check of a run shares.
 pub(crate) struct Shared {

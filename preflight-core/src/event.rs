@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::plugin::Phase;
+use crate::phase::Phase;
 use crate::report::{RunFacts, Verdict};
 use crate::result::CheckResult;
 

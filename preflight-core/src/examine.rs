@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Cause, Undecided};
-use crate::plugin::Phase;
+use crate::phase::Phase;
 use crate::redact::redact;
 use crate::result::{
     Basis, CheckResult, Finding, Outcome, Remediation, RuleResult, Severity, Status, Subject,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
-use crate::plugin::Phase;
+use crate::phase::Phase;
 use crate::result::{CheckResult, Outcome, Status};
 
 /// The `apiVersion` of reports.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::manifests::Object;
-use crate::plugin::Phase;
+use crate::phase::Phase;
 use crate::rule::{Consequence, Rule};
 use crate::yaml::{FieldPath, Place};
 

@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256};
 
 pub use model::{Apply, Expected, Method, OnUnknown};
 use model::{DeployerEntry, ENTRY_KEYS, Entry};
+pub(crate) use settings::SettingsMap;
 pub use settings::{Settings, SettingsSpec};
 
 use crate::InputError;
 use crate::cluster::Identity;
-use crate::context::SettingsMap;
 use crate::report::SetAside;
 use crate::yaml::{FieldPath, Key, Located, Node, Place, Source, Value, parse_documents, text_of};
 

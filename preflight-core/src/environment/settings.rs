@@ -1,6 +1,7 @@
 //! Sections of an environment that belong to plugins.
 
 use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +18,9 @@ pub trait Settings: DeserializeOwned + Default + JsonSchema + Send + Sync + 'sta
 }
 
 type Erased = Arc<dyn Any + Send + Sync>;
+
+/// The plugins' settings, by type.
+pub(crate) type SettingsMap = HashMap<TypeId, Erased>;
 
 /// A claim to a section.
 #[derive(Clone)]

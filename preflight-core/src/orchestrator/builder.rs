@@ -15,7 +15,8 @@ use crate::context::Shared;
 use crate::environment::{Environment, SettingsSpec};
 use crate::event::Listener;
 use crate::manifests::Manifests;
-use crate::plugin::{Phase, Plugin};
+use crate::phase::Phase;
+use crate::plugin::Plugin;
 use crate::report::{ClusterFacts, RunFacts};
 use crate::snapshot::Recorder;
 

@@ -13,7 +13,7 @@ use super::select::Selected;
 use crate::cluster::{Read, Reader, Resource};
 use crate::context::Shared;
 use crate::event::{Event, Listener};
-use crate::plugin::Phase;
+use crate::phase::Phase;
 use crate::report::{Decision, Report, RunFacts, SetAside, Verdict, judge};
 use crate::result::{CheckResult, Status};
 
