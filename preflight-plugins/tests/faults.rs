@@ -17,6 +17,9 @@ use tokio::net::TcpListener;
 type Answer = (u16, String, String);
 type Handler = Arc<dyn Fn(&str, &str) -> Answer + Send + Sync>;
 
+/// In place of a status: the server closes the connection without a word.
+const HANGS_UP: u16 = 0;
+
 /// A server on the loopback that answers as it is told, and notes what it was asked.
 struct Server {
     kubeconfig: tempfile::NamedTempFile,
@@ -67,6 +70,9 @@ async fn serve(mut stream: tokio::net::TcpStream, handler: Handler, log: Arc<Mut
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     log.lock().unwrap().push(format!("{method} {path}"));
     let (code, headers, body) = handler(method, path);
+    if code == HANGS_UP {
+        return;
+    }
     let length = if headers.contains("content-length") {
         String::new()
     } else {
@@ -225,6 +231,12 @@ const OF_RELEASE: [&str; 10] = [
     "permission-missing",
     "role-escalation",
 ];
+
+#[tokio::test]
+async fn a_connection_that_is_lost_on_the_way_is_unknown_and_no_cause() {
+    let handler = but("/apis", || (HANGS_UP, String::new(), String::new()));
+    expect(handler, Decision::Unknown, &OF_RELEASE.map(|rule| (rule, "unknown"))).await;
+}
 
 #[tokio::test]
 async fn garbage_in_place_of_discovery_is_unknown() {

@@ -12,6 +12,8 @@ use crate::rule::Rule;
 pub enum ClusterErrorKind {
     /// It cannot be reached, or the credentials cannot be had.
     Connect(ConnectFailure),
+    /// Contact had been made, and was lost.
+    Lost(ConnectFailure),
     /// It answers, but not as a Kubernetes API server.
     NotKubernetes,
     /// It is another cluster than the one that the environment means.
@@ -60,6 +62,14 @@ impl ClusterError {
         Self { kind, question: question.into(), message: message.into() }
     }
 
+    /// The same, once contact had been made: then it is no cause that was there from the start.
+    pub(crate) fn after_contact(mut self) -> Self {
+        if let ClusterErrorKind::Connect(failure) = self.kind {
+            self.kind = ClusterErrorKind::Lost(failure);
+        }
+        self
+    }
+
     /// What kind of error it is.
     #[must_use]
     pub const fn kind(&self) -> &ClusterErrorKind {
@@ -90,7 +100,7 @@ impl ClusterError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &self.kind {
-            ClusterErrorKind::Connect(failure) => failure.transient,
+            ClusterErrorKind::Connect(failure) | ClusterErrorKind::Lost(failure) => failure.transient,
             ClusterErrorKind::Status(code) => matches!(code, 429 | 500 | 502 | 503 | 504),
             ClusterErrorKind::Timeout | ClusterErrorKind::Decode => true,
             _ => false,
@@ -109,6 +119,7 @@ impl ClusterError {
             ClusterErrorKind::NotRecorded => {
                 "record a snapshot of this release with `preflight snapshot`, or ask the cluster itself".to_owned()
             }
+            ClusterErrorKind::Lost(_) => "ask again: the connection was lost on the way".to_owned(),
             ClusterErrorKind::Timeout => "give it more time with `--timeout`, or ask again".to_owned(),
             ClusterErrorKind::Status(429 | 503 | 504) => "the API server is overloaded: ask again".to_owned(),
             _ => return None,

@@ -129,7 +129,7 @@ impl Reader {
                 session.version().await?;
                 let mut asked = get("/readyz", "*/*");
                 asked.query.push(("verbose".to_owned(), String::new()));
-                let reply = session.wire.ask_once(&asked).await?;
+                let reply = session.wire.ask_once(&asked).await.map_err(ClusterError::after_contact)?;
                 let text = String::from_utf8_lossy(&reply.body);
                 let readiness = parse_readiness(&text);
                 let told = !readiness.passed.is_empty() || !readiness.failed.is_empty();

@@ -145,7 +145,7 @@ impl Session {
     /// Asks, once the first contact is made, and turns every status but success into an error.
     async fn ask(self: &Arc<Self>, asked: &Asked) -> Result<Reply, ClusterError> {
         self.version().await?;
-        let reply = self.wire.ask(asked).await?;
+        let reply = self.wire.ask(asked).await.map_err(ClusterError::after_contact)?;
         self.judge(asked, reply).await
     }
 
