@@ -21,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) namespace: Option<String>,
     pub(crate) default_namespace: String,
     pub(crate) settings: SettingsMap,
+    pub(crate) offline: bool,
     pub(crate) release: tokio::sync::OnceCell<Arc<Release>>,
 }
 
@@ -120,6 +121,12 @@ impl Context {
                 S::SECTION
             ))
         })
+    }
+
+    /// Whether nothing but the cluster may be reached.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.shared.offline
     }
 
     /// When the check must be done.

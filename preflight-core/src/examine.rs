@@ -243,6 +243,15 @@ impl Examination {
         self.record.undecided(rules, &undecided);
     }
 
+    /// Says that these rules are not looked at because the user asked for that. The verdict tells it.
+    pub fn set_aside(&self, rules: &[&'static Rule], why: &str) {
+        for rule in rules {
+            self.record.say(rule, |said| {
+                said.skipped.get_or_insert_with(|| (why.to_owned(), None));
+            });
+        }
+    }
+
     /// Says that the failure of `cause` makes these rules impossible.
     pub fn blocked(&self, rules: &[&'static Rule], cause: &'static Rule, why: impl Into<String>) {
         self.record.undecided(rules, &Undecided::blocked(cause, why));

@@ -41,6 +41,7 @@ mod event;
 mod examine;
 mod input;
 pub mod manifests;
+pub mod net;
 mod orchestrator;
 mod phase;
 mod plugin;

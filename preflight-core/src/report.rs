@@ -265,7 +265,8 @@ impl ReportList {
 /// No checks, no `go`; an unaccepted unknown is never `go`; what a failed cause blocked is a failure even if
 /// the check that tells the cause was not selected.
 #[must_use]
-pub fn judge(checks: &[CheckResult], set_aside: Vec<SetAside>, expires_at: String) -> Verdict {
+pub fn judge(checks: &[CheckResult], mut set_aside: Vec<SetAside>, expires_at: String) -> Verdict {
+    tell_rules_set_aside(checks, &mut set_aside);
     let failures = checks.iter().flat_map(CheckResult::failures).count();
     let warnings = checks.iter().flat_map(CheckResult::warnings).count();
     let (mut unknown, mut accepted_unknown, mut blocked) = (Vec::new(), Vec::new(), None);
@@ -310,6 +311,27 @@ pub fn judge(checks: &[CheckResult], set_aside: Vec<SetAside>, expires_at: Strin
         set_aside,
         worth_a_retry,
         expires_at,
+    }
+}
+
+/// Rules that a check did not look at because the user asked for that. A check that is set aside as a whole is told
+/// already.
+fn tell_rules_set_aside(checks: &[CheckResult], set_aside: &mut Vec<SetAside>) {
+    for check in checks {
+        if set_aside.iter().any(|aside| aside.name == check.name) {
+            continue;
+        }
+        let skipped: Vec<_> = check
+            .rules
+            .iter()
+            .filter_map(|rule| match &rule.outcome {
+                Outcome::Skipped { why, blocked_by: None } => Some(why),
+                _ => None,
+            })
+            .collect();
+        if let Some(why) = skipped.first() {
+            set_aside.push(SetAside::new(&check.name, format!("{why}: {} of its rules", skipped.len())));
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 pub mod cluster_connectivity;
 #[cfg(feature = "manifests")]
 pub mod manifests;
+#[cfg(feature = "registry")]
+pub mod registry;
 mod settings;
 
 use std::sync::Arc;

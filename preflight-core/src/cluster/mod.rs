@@ -21,7 +21,7 @@ pub use connect::{Access, AccessError, AccessOptions};
 pub use discovery::{Discovery, Lookup, Served};
 pub use error::{ClusterError, ClusterErrorKind};
 pub(crate) use reader::view_of;
-pub use reader::{Credential, Reader, Readiness, ServerVersion, User};
+pub use reader::{Credential, Reader, Readiness, SecretContents, ServerVersion, User};
 #[cfg(feature = "kube")]
 pub use resource::ScopeOf;
 pub use resource::{Listed, Read, ReadOf, Resource, View};

@@ -1,8 +1,11 @@
 //! What plugins ask of the cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +16,7 @@ use super::discovery::Discovery;
 use super::error::{ClusterError, ClusterErrorKind};
 use super::resource::{Listed, Read, ReadOf, Resource, View, view_name};
 use super::session::{JSON, METADATA_LIST, METADATA_ONLY, Session, get, undeclared};
+use crate::net::Secret;
 
 /// What `/version` says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -54,6 +58,35 @@ pub struct User {
     /// Groups.
     #[serde(default)]
     pub groups: Vec<String>,
+}
+
+/// A Secret's type and what it holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SecretContents {
+    /// For example `kubernetes.io/dockerconfigjson`.
+    pub kind: String,
+    /// By key. What is not text is left out.
+    pub data: BTreeMap<String, Secret>,
+}
+
+impl SecretContents {
+    /// From an object: `data` in base64, and `stringData`, which counts before it.
+    #[must_use]
+    pub fn of(object: &Value) -> Self {
+        let entries = |field: &str| object.get(field).and_then(Value::as_object).into_iter().flatten();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let decoded = entries("data").filter_map(|(key, value)| {
+            let bytes = STANDARD.decode(text(value)?).ok()?;
+            Some((key.clone(), Secret::new(String::from_utf8(bytes).ok()?)))
+        });
+        let plain =
+            entries("stringData").filter_map(|(key, value)| Some((key.clone(), Secret::new(text(value)?))));
+        Self {
+            kind: object.get("type").and_then(text).unwrap_or_else(|| "Opaque".to_owned()),
+            data: decoded.chain(plain).collect(),
+        }
+    }
 }
 
 /// A credential in use and when it expires.
@@ -206,6 +239,21 @@ impl Reader {
         let path = format!("{}/{name}", resource.path(namespace));
         self.declared(&path, |read| read.allows_get(resource))?;
         self.session.object(path, if is_secrets(resource) { METADATA_ONLY } else { JSON }).await
+    }
+
+    /// A Secret with its contents, or `None` if there is none. Nothing of it is logged or recorded.
+    ///
+    /// # Errors
+    /// It cannot be read, or the plugin did not declare that it reads contents of Secrets. A snapshot never holds
+    /// them.
+    pub async fn secret(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<SecretContents>>, ClusterError> {
+        let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
+        self.declared(&path, |read| matches!(read.of(), ReadOf::SecretContents { .. }))?;
+        self.session.secret(path).await
     }
 
     /// The objects of a kind that have these labels, in a namespace or in all. Of Secrets, only the metadata.

@@ -236,6 +236,11 @@ pub enum ReadOf {
         /// What for, shown by `preflight rbac`.
         why: &'static str,
     },
+    /// Contents of Secrets, by name. Read only where the environment asks for it.
+    SecretContents {
+        /// What for, shown by `preflight rbac`.
+        why: &'static str,
+    },
     /// A path that is not of objects, for example `/readyz`.
     Path(&'static str),
     /// SelfSubjectReviews and SelfSubjectAccessReviews, which every identity may create by default, and
@@ -279,6 +284,13 @@ impl Read {
     #[must_use]
     pub const fn dynamic(why: &'static str) -> Self {
         Self { of: ReadOf::Dynamic { why }, verb: "get", view: None }
+    }
+
+    /// Gets contents of Secrets by name, where the environment asks for it. Every other read of Secrets gives their
+    /// metadata alone.
+    #[must_use]
+    pub const fn secret_contents(why: &'static str) -> Self {
+        Self { of: ReadOf::SecretContents { why }, verb: "get", view: None }
     }
 
     /// Gets a path that is not of objects.

@@ -16,7 +16,7 @@ use super::connect::{ConnectFailure, CredentialExpiry, FailureKind};
 use super::discovery::{AggregatedList, Discovery, LegacyGroups, LegacyResources};
 use super::error::{ClusterError, ClusterErrorKind};
 use super::flight::Flights;
-use super::reader::{Readiness, ServerVersion, User};
+use super::reader::{Readiness, SecretContents, ServerVersion, User};
 use super::resource::{Listed, Read, ReadOf, Resource, View, view_name};
 use super::wire::{Line, Reply, Wire};
 use super::{Cluster, Source};
@@ -44,7 +44,10 @@ pub(crate) struct Session {
     pub(super) unverified: bool,
     /// UID of the `kube-system` namespace of the cluster that the environment means.
     pinned_uid: Option<String>,
+    /// Whether the answers may hold contents of Secrets; a snapshot's never do.
+    holds_secrets: bool,
     objects: Flights<Option<Arc<Value>>>,
+    secrets: Flights<Option<Arc<SecretContents>>>,
     lists: Flights<Views>,
     discovery: Flights<Arc<Discovery>>,
     versions: Flights<(ServerVersion, Option<(String, SystemTime)>)>,
@@ -78,7 +81,9 @@ impl Session {
             reads,
             unverified: cluster.is_unverified(),
             pinned_uid,
+            holds_secrets: !matches!(cluster.source, Source::Snapshot(_)),
             objects: Flights::default(),
+            secrets: Flights::default(),
             lists: Flights::default(),
             discovery: Flights::default(),
             versions: Flights::default(),
@@ -205,6 +210,33 @@ impl Session {
             .boxed()
         };
         self.objects.join(path, ask).await
+    }
+
+    /// A Secret with its contents.
+    pub(super) async fn secret(
+        self: &Arc<Self>,
+        path: String,
+    ) -> Result<Option<Arc<SecretContents>>, ClusterError> {
+        if !self.holds_secrets {
+            let message = "a snapshot holds no contents of Secrets";
+            return Err(ClusterError::new(ClusterErrorKind::NotRecorded, format!("get {path}"), message));
+        }
+        let session = Arc::clone(self);
+        let asked = get(&path, JSON);
+        let ask = move || {
+            async move {
+                match session.ask(&asked).await {
+                    Ok(reply) => {
+                        let object = decode::<Value>(&asked, &reply)?;
+                        Ok(Some(Arc::new(SecretContents::of(&object))))
+                    }
+                    Err(error) if matches!(error.kind(), ClusterErrorKind::NotFound) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+            .boxed()
+        };
+        self.secrets.join(path, ask).await
     }
 
     pub(super) async fn list<V: View>(

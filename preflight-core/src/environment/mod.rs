@@ -4,7 +4,7 @@ mod model;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -159,6 +159,13 @@ impl Environment {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// A path that it names: relative ones are relative to the folder of its file.
+    #[must_use]
+    pub fn path(&self, named: &str) -> PathBuf {
+        let folder = self.source.as_ref().and_then(|source| Path::new(source.name()).parent());
+        folder.map_or_else(|| PathBuf::from(named), |folder| folder.join(named))
     }
 
     /// The kubeconfig's context that it means.

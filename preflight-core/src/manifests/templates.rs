@@ -86,6 +86,12 @@ impl<'a> PodTemplate<'a> {
         self.spec()?.text(dotted)
     }
 
+    /// The pod's `spec` in JSON.
+    #[must_use]
+    pub fn spec_json(&self) -> serde_json::Value {
+        self.spec().map(Node::json).unwrap_or_default()
+    }
+
     /// The ServiceAccount that its pods run as.
     #[must_use]
     pub fn service_account(&self) -> &'a str {

@@ -46,6 +46,7 @@ pub struct Preflight {
     fail_fast: bool,
     timeout: Option<Duration>,
     recorder: Option<Recorder>,
+    offline: bool,
 }
 
 impl Preflight {
@@ -63,6 +64,7 @@ impl Preflight {
             fail_fast: false,
             timeout: None,
             recorder: None,
+            offline: false,
         }
     }
 
@@ -130,6 +132,13 @@ impl Preflight {
     /// The most time that the whole run may take, where the phases' deadlines are too long.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Reaches the cluster and nothing else. What only something else could answer is set aside, and the verdict says
+    /// so.
+    pub const fn offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
         self
     }
 
@@ -202,6 +211,7 @@ impl Preflight {
                 namespace,
                 default_namespace,
                 settings,
+                offline: self.offline,
                 release: tokio::sync::OnceCell::new(),
             }),
             checks: selected.checks,

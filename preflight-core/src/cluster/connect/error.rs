@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::net::ProxyUnusable;
+
 /// The kubeconfig, or an option that chooses from it, cannot be used. Nothing has been asked of any cluster.
 ///
 /// The message never holds a secret's value.
@@ -35,6 +37,12 @@ impl AccessError {
     #[must_use]
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
+    }
+}
+
+impl From<ProxyUnusable> for AccessError {
+    fn from(error: ProxyUnusable) -> Self {
+        Self::new(error.to_string()).with_help(error.help())
     }
 }
 

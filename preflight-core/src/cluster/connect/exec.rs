@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::credentials::{CredentialExpiry, ExpiryOf, Identity, Obtained, with_token};
-use super::failure::{FailureKind, Fault};
+use crate::net::{FailureKind, Fault};
 use crate::redact::redact;
 
 /// The most that a plugin may print. A credential has a few KiB.

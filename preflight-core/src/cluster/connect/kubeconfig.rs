@@ -6,8 +6,8 @@ use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::credentials::Secret;
 use super::error::{AccessError, quoted_list};
+use crate::net::Secret;
 
 /// Names that are further than this from what was typed are not suggested (Jaro-Winkler, 0 to 1).
 const SIMILAR: f64 = 0.75;

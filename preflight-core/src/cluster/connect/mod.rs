@@ -6,9 +6,7 @@
 mod credentials;
 mod error;
 mod exec;
-mod failure;
 mod kubeconfig;
-mod proxy;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -26,11 +24,11 @@ use tokio::time::Instant;
 pub use credentials::{CredentialExpiry, ExpiryOf};
 use credentials::{Identity, Proof};
 pub use error::AccessError;
-use failure::Fault;
-pub(crate) use failure::classify;
-pub use failure::{ConnectFailure, FailureKind};
 use kubeconfig::Surroundings;
-use proxy::Proxy;
+
+pub(crate) use crate::net::classify;
+pub use crate::net::{ConnectFailure, FailureKind};
+use crate::net::{Fault, Proxy};
 
 /// Which cluster is meant, and as whom one comes.
 #[derive(Debug, Clone, PartialEq, Eq)]

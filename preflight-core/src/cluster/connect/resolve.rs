@@ -8,12 +8,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
 
-use super::credentials::{Identity, Proof, Secret, decode_base64};
+use super::credentials::{Identity, Proof, decode_base64};
 use super::error::AccessError;
 use super::exec::ExecPlugin;
 use super::kubeconfig::{ClusterEntry, ExecEntry, Kubeconfig, Selected, Surroundings, UserEntry, given};
-use super::proxy::{Proxy, login_of};
 use super::{Access, AccessOptions, Impersonation, Roots};
+use crate::net::{Proxy, Secret, login_of};
 
 /// Key under which a cluster's `extensions` hold what its exec plugins are told (`clientcmd` in client-go).
 const EXEC_EXTENSION: &str = "client.authentication.k8s.io/exec";
@@ -54,7 +54,8 @@ fn from_context(
         })
         .transpose()?;
     let proxy_url = given(cluster.proxy_url.clone());
-    let proxy = Proxy::choose(proxy_url.as_deref(), &url, surroundings)?;
+    let proxy =
+        Proxy::choose(proxy_url.as_deref(), &url, &|names| surroundings.variable(names).map(str::to_owned))?;
     let login = server.split_once("://").and_then(|(_, rest)| login_of(rest.split('/').next()?));
     let proof = proof(&user, &user_place, login, &cluster, options)?;
     Ok(Access {
@@ -102,7 +103,7 @@ fn in_cluster(options: &AccessOptions, surroundings: &Surroundings) -> Result<Ac
     let namespace = std::fs::read_to_string(surroundings.service_account.join("namespace")).ok();
     Ok(Access {
         server: told(&url),
-        proxy: Proxy::choose(None, &url, surroundings)?,
+        proxy: Proxy::choose(None, &url, &|names| surroundings.variable(names).map(str::to_owned))?,
         url,
         context: None,
         namespace: given(namespace.map(|name| name.trim().to_owned())),

@@ -1,4 +1,4 @@
-//! Proxies on the way to the API server: which one, if any, and how it is asked to let a connection through.
+//! Proxies on the way to a server: which one, if any, and how it is asked to let a connection through.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -12,16 +12,14 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::ServiceExt;
 
-use super::credentials::Secret;
-use super::error::AccessError;
-use super::kubeconfig::Surroundings;
+use super::secret::Secret;
 
 /// The longest head of a proxy's answer that is read, in bytes.
 const ANSWER_CAP: usize = 8 << 10;
 
 /// A proxy, and where it was named.
 #[derive(Clone)]
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     scheme: Scheme,
     host: String,
     port: u16,
@@ -36,9 +34,24 @@ enum Scheme {
     Socks5,
 }
 
+/// A proxy is named that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("The proxy cannot be used: {why}")]
+pub(crate) struct ProxyUnusable {
+    why: &'static str,
+    named_by: &'static str,
+}
+
+impl ProxyUnusable {
+    /// What would mend it.
+    pub(crate) fn help(&self) -> String {
+        format!("It is named by {}; it has the form http://host:port", self.named_by)
+    }
+}
+
 /// The proxy stands in the way.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ProxyError {
+pub(crate) enum ProxyError {
     /// It cannot be reached.
     #[error("the proxy {proxy} cannot be reached")]
     Unreachable { proxy: String, source: Box<dyn Error + Send + Sync> },
@@ -57,11 +70,11 @@ impl Proxy {
     /// The proxy for a server: the kubeconfig's `proxy-url`, which always counts, else `HTTPS_PROXY` (for plain
     /// http `HTTP_PROXY`), unless `NO_PROXY` names the server. So do kubectl and Go
     /// (`golang.org/x/net/http/httpproxy`).
-    pub(super) fn choose(
+    pub(crate) fn choose(
         proxy_url: Option<&str>,
         server: &Uri,
-        surroundings: &Surroundings,
-    ) -> Result<Option<Self>, AccessError> {
+        variable: &dyn Fn(&[&str]) -> Option<String>,
+    ) -> Result<Option<Self>, ProxyUnusable> {
         if let Some(url) = proxy_url {
             return Self::parse(url, "proxy-url in the kubeconfig").map(Some);
         }
@@ -69,26 +82,23 @@ impl Proxy {
             Some("http") => (["HTTP_PROXY", "http_proxy"], "HTTP_PROXY"),
             _ => (["HTTPS_PROXY", "https_proxy"], "HTTPS_PROXY"),
         };
-        let Some(url) = surroundings.variable(&names) else {
+        let Some(url) = variable(&names) else {
             return Ok(None);
         };
-        let exempt = surroundings.variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
+        let exempt = variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
         let host = server.host().unwrap_or_default();
-        if goes_direct(host, port_of(server), exempt) {
+        if goes_direct(host, port_of(server), &exempt) {
             return Ok(None);
         }
         match url.contains("://") {
-            true => Self::parse(url, named_by),
+            true => Self::parse(&url, named_by),
             false => Self::parse(&format!("http://{url}"), named_by),
         }
         .map(Some)
     }
 
-    fn parse(url: &str, named_by: &'static str) -> Result<Self, AccessError> {
-        let malformed = |why: &str| {
-            AccessError::new(format!("The proxy cannot be used: {why}"))
-                .with_help(format!("It is named by {named_by}; it has the form http://host:port"))
-        };
+    fn parse(url: &str, named_by: &'static str) -> Result<Self, ProxyUnusable> {
+        let malformed = |why: &'static str| ProxyUnusable { why, named_by };
         let uri: Uri = url.parse().map_err(|_| malformed("its URL is malformed"))?;
         let (scheme, default_port) = match uri.scheme_str() {
             Some("http") => (Scheme::Http, 80),
@@ -109,7 +119,7 @@ impl Proxy {
     }
 
     /// The URL without credentials.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let scheme = match self.scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
@@ -212,7 +222,7 @@ fn status_of(head: &[u8]) -> Option<u16> {
     words.next()?.parse().ok()
 }
 
-pub(super) fn port_of(uri: &Uri) -> u16 {
+pub(crate) fn port_of(uri: &Uri) -> u16 {
     uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 })
 }
 
@@ -221,7 +231,7 @@ fn with_port(uri: &Uri) -> Option<Uri> {
 }
 
 /// User and password of a URL's authority, decoded.
-pub(super) fn login_of(authority: &str) -> Option<(String, Secret)> {
+pub(crate) fn login_of(authority: &str) -> Option<(String, Secret)> {
     let (userinfo, _) = authority.rsplit_once('@')?;
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
     Some((percent_decode(user), Secret::new(percent_decode(password))))
@@ -306,14 +316,13 @@ fn in_network(address: IpAddr, network: &str, bits: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
-        Surroundings { variables, home: None, service_account: "/nowhere".into() }
-    }
-
     fn chosen(proxy_url: Option<&str>, server: &str, variables: &[(&str, &str)]) -> Option<String> {
         let server = server.parse().unwrap();
-        Proxy::choose(proxy_url, &server, &surroundings(variables)).unwrap().map(|proxy| proxy.url())
+        let variable = |names: &[&str]| {
+            let found = variables.iter().find(|(name, _)| names.contains(name))?;
+            Some(found.1.to_owned())
+        };
+        Proxy::choose(proxy_url, &server, &variable).unwrap().map(|proxy| proxy.url())
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! Every way in which the API server cannot be reached, told apart.
+//! Every way in which a server cannot be reached, told apart.
 
 use std::error::Error;
 use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 
+use super::dial::{EstablishTimeout, ResolveError};
 use super::proxy::ProxyError;
-use super::transport::{EstablishTimeout, ResolveError};
 use crate::redact::redact;
 
 /// Names of a certificate that are told.
@@ -52,12 +52,17 @@ pub enum FailureKind {
     CredentialFile,
     /// What answers does not speak HTTP.
     Protocol,
+    /// The answer ended before it was whole.
+    CutShort,
+    /// The answer is larger than any honest one.
+    TooLarge,
     /// None of the above.
     Other,
 }
 
-/// Why there is no connection to the API server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why a server gave no answer that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 #[non_exhaustive]
 pub struct ConnectFailure {
     /// In which way it failed.
@@ -70,14 +75,14 @@ pub struct ConnectFailure {
 
 /// A failure that does not know yet which server it was about.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) kind: FailureKind,
-    pub(super) words: String,
-    pub(super) transient: bool,
+pub(crate) struct Fault {
+    pub(crate) kind: FailureKind,
+    pub(crate) words: String,
+    pub(crate) transient: bool,
 }
 
 impl Fault {
-    pub(super) fn new(kind: FailureKind, words: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: FailureKind, words: impl Into<String>) -> Self {
         Self { kind, words: words.into(), transient: false }
     }
 
@@ -86,7 +91,7 @@ impl Fault {
         self
     }
 
-    pub(super) fn at(self, server: &str) -> ConnectFailure {
+    pub(crate) fn at(self, server: &str) -> ConnectFailure {
         let Self { kind, words, transient } = self;
         ConnectFailure { kind, message: format!("Cannot connect to {server}: {words}"), transient }
     }
