@@ -95,6 +95,9 @@ pub(crate) struct Run {
     /// Ask this snapshot instead of a cluster
     #[arg(long, value_name = "FILE", env = "PREFLIGHT_SNAPSHOT", conflicts_with_all = ["kubeconfig", "context", "impersonate"])]
     pub(crate) snapshot: Option<PathBuf>,
+    /// Reach the cluster and nothing else; with --snapshot, nothing at all
+    #[arg(long)]
+    pub(crate) offline: bool,
     /// What to wait for: the phases that a deploy must wait for, or all
     #[arg(long, value_enum, value_name = "WHAT", default_value = "all")]
     pub(crate) wait: Wait,
@@ -157,6 +160,9 @@ pub(crate) struct Rbac {
     /// Also what asking about another deployer takes
     #[arg(long)]
     pub(crate) deployer: bool,
+    /// Also reading the pull secrets that the manifests name (`images.read_pull_secrets` in the environment)
+    #[arg(long, requires = "filename")]
+    pub(crate) pull_secrets: bool,
     /// Name of the ClusterRole
     #[arg(long, default_value = "preflight")]
     pub(crate) name: String,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
+use preflight_core::Manifests;
 use preflight_core::cluster::ReadOf;
 
 use crate::args::Rbac;
@@ -21,6 +22,7 @@ pub(crate) fn print(options: &Rbac, out: &mut impl Write) -> Result<u8, Problem>
     }
     let mut rules = Rules::new();
     let (mut paths, mut dynamic) = (BTreeSet::from(["/version", "/api", "/apis"]), None);
+    let mut secrets = false;
     for read in all
         .iter()
         .filter(|check| wanted.is_empty() || wanted.iter().any(|name| name == check.name()))
@@ -29,6 +31,7 @@ pub(crate) fn print(options: &Rbac, out: &mut impl Write) -> Result<u8, Problem>
         match read.of() {
             ReadOf::Resource(resource) => add(&mut rules, &resource.group, &resource.plural, read.verb()),
             ReadOf::Dynamic { why } => dynamic = Some(*why),
+            ReadOf::SecretContents { .. } => secrets = options.pull_secrets,
             ReadOf::Path(path) => {
                 paths.insert(path);
             }
@@ -55,7 +58,25 @@ pub(crate) fn print(options: &Rbac, out: &mut impl Write) -> Result<u8, Problem>
         }
     }
     write(out, &options.name, &note, &rules, &paths)?;
+    if secrets {
+        let names: Vec<_> = pull_secrets(&manifests(&options.filename)?).into_iter().collect();
+        if !names.is_empty() {
+            writeln!(
+                out,
+                "- apiGroups: [\"\"]\n  resources: [\"secrets\"]\n  resourceNames: [\"{}\"]\n  verbs: [\"get\"]",
+                names.join("\", \"")
+            )?;
+        }
+    }
     Ok(0)
+}
+
+/// The names of the Secrets that pods and ServiceAccounts of the manifests pull with.
+fn pull_secrets(release: &Manifests) -> BTreeSet<String> {
+    let references = release.objects().iter().flat_map(|object| object.references());
+    let pulls = references
+        .filter(|named| named.kind == "Secret" && named.path.to_string().contains("imagePullSecrets["));
+    pulls.map(|named| named.name).collect()
 }
 
 fn add(rules: &mut Rules, group: &str, plural: &str, verb: &'static str) {

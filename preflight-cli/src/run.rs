@@ -20,8 +20,10 @@ pub(crate) async fn run(arguments: &Run, out: &mut impl Write) -> Result<u8, Pro
     let alone = runs.len() == 1;
     let mut started = Vec::new();
     for (preflight, _) in runs {
-        let mut preflight =
-            preflight.fail_fast(arguments.fail_fast).only_blocking(arguments.wait == Wait::Blocking);
+        let mut preflight = preflight
+            .fail_fast(arguments.fail_fast)
+            .only_blocking(arguments.wait == Wait::Blocking)
+            .offline(arguments.offline);
         if alone && io::stderr().is_terminal() {
             preflight = preflight.listener(Progress::new(wants_colour(&io::stderr())));
         }

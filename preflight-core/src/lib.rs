@@ -59,7 +59,7 @@ pub use async_trait::async_trait;
 pub use cluster::Cluster;
 pub use context::Context;
 pub use environment::{
-    Apply, Environment, Environments, Expected, Method, OnUnknown, Settings, SettingsSpec,
+    Apply, Environment, Environments, Expected, Method, OnUnknown, Settings, SettingsProblem, SettingsSpec,
 };
 pub use error::{Advice, Undecided};
 pub use event::{Event, Listener};

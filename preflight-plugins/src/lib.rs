@@ -8,7 +8,11 @@ pub mod cluster_connectivity;
 #[cfg(feature = "manifests")]
 pub mod manifests;
 #[cfg(feature = "registry")]
+pub mod nodes;
+#[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(feature = "registry-health")]
+pub mod registry_health;
 mod settings;
 
 use std::sync::Arc;
@@ -25,6 +29,8 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
         Arc::new(cluster_connectivity::ClusterConnectivity),
         #[cfg(feature = "manifests")]
         Arc::new(manifests::ManifestsPlugin),
+        #[cfg(feature = "registry-health")]
+        Arc::new(registry_health::RegistryHealth),
     ]
 }
 

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 pub use model::{Apply, Expected, Method, OnUnknown};
 use model::{DeployerEntry, ENTRY_KEYS, Entry};
 pub(crate) use settings::SettingsMap;
-pub use settings::{Settings, SettingsSpec};
+pub use settings::{Settings, SettingsProblem, SettingsSpec};
 
 use crate::InputError;
 use crate::cluster::Identity;
@@ -241,6 +241,7 @@ impl Environment {
                 (Some(source), Some(node)) => located(source, node, error),
                 _ => InputError::new(error.message),
             })?;
+            spec.validate(&read, self).map_err(|problem| self.located_problem(value, problem))?;
             settings.insert(spec.id(), read);
         }
         for (key, _) in &self.sections {
@@ -252,6 +253,17 @@ impl Environment {
             }
         }
         Ok(settings)
+    }
+
+    fn located_problem(&self, section: Option<&Node>, problem: SettingsProblem) -> InputError {
+        let error = InputError::new(problem.message).help(problem.help);
+        match (&self.source, section) {
+            (Some(source), Some(section)) => {
+                let (span, exact) = section.locate(&problem.path);
+                error.at(source.place(span, exact))
+            }
+            _ => error,
+        }
     }
 
     /// Sections that are known, but whose plugins do not take part in the run.

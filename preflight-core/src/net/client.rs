@@ -64,8 +64,8 @@ impl HttpClient {
         );
         install_crypto();
         let variable = |names: &[&str]| {
-            let values = names.iter().filter_map(|name| std::env::var(name).ok());
-            values.filter(|value| options.proxy_from_environment && !value.is_empty()).next()
+            let mut values = names.iter().filter_map(|name| std::env::var(name).ok());
+            values.find(|value| options.proxy_from_environment && !value.is_empty())
         };
         let proxy = Proxy::choose(None, server, &variable)
             .map_err(|error| Fault::new(FailureKind::Proxy, error.to_string()).at(&told))?;

@@ -91,6 +91,8 @@ pub(super) enum Actions {
     Push,
 }
 
+type Answer<T> = Result<T, Trouble>;
+
 /// A registry at one address.
 pub struct RegistryClient {
     address: Address,
@@ -101,9 +103,9 @@ pub struct RegistryClient {
     hello: OnceCell<Result<Hello, Trouble>>,
     /// Credentials that were used, so that equal ones are asked about once.
     proofs: Mutex<Vec<Proof>>,
-    authorizations: Memo<(String, Option<usize>, Actions), Result<Option<String>, Trouble>>,
-    manifests: Memo<(String, String, Option<usize>), Result<Resolved, Trouble>>,
-    configs: Memo<(String, String, Option<usize>), Result<Config, Trouble>>,
+    authorizations: Memo<(String, Option<usize>, Actions), Answer<Option<String>>>,
+    manifests: Memo<(String, String, Option<usize>), Answer<Resolved>>,
+    configs: Memo<(String, String, Option<usize>), Answer<Config>>,
 }
 
 impl RegistryClient {
@@ -400,13 +402,7 @@ impl RegistryClient {
                 .map_err(|failure| of_token_service(&name, Trouble::Connect(failure)))?,
         };
         let answer = if let Some(Proof::Refresh(token)) = proof {
-            let mut form = url::form_urlencoded::Serializer::new(String::new());
-            form.append_pair("grant_type", "refresh_token")
-                .append_pair("service", service.unwrap_or_default())
-                .append_pair("client_id", "preflight")
-                .append_pair("scope", &scope)
-                .append_pair("refresh_token", token.expose());
-            let form = Bytes::from(form.finish());
+            let form = Bytes::from(refresh_form(service.unwrap_or_default(), &scope, token.expose()));
             let build = || {
                 request(Method::POST, url.as_str(), None)
                     .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -531,6 +527,17 @@ impl RegistryClient {
             wait *= 2;
         }
     }
+}
+
+/// OAuth 2's form for a refresh token (RFC 6749, section 6).
+fn refresh_form(service: &str, scope: &str, token: &str) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("service", service)
+        .append_pair("client_id", "preflight")
+        .append_pair("scope", scope)
+        .append_pair("refresh_token", token)
+        .finish()
 }
 
 fn request(method: Method, url: &str, accept: Option<&str>) -> http::request::Builder {

@@ -29,13 +29,13 @@ pub enum Location {
 }
 
 impl Location {
-    /// Reads `oci:FOLDER` or `oci-archive:FILE`; `None` if it is neither.
+    /// Reads `oci:FOLDER` or `oci-archive:FILE`; `None` if it is neither. Paths are found with `place`.
     #[must_use]
-    pub fn parse(text: &str) -> Option<(fn(PathBuf) -> Self, &str)> {
+    pub fn parse(text: &str, place: impl FnOnce(&str) -> PathBuf) -> Option<Self> {
         if let Some(path) = text.strip_prefix("oci-archive:") {
-            return Some((Self::Archive, path));
+            return Some(Self::Archive(place(path)));
         }
-        text.strip_prefix("oci:").map(|path| (Self::Folder as fn(PathBuf) -> Self, path))
+        text.strip_prefix("oci:").map(|path| Self::Folder(place(path)))
     }
 }
 

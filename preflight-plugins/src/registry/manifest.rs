@@ -142,7 +142,9 @@ impl Config {
 
     /// Who the image's processes run as, as container runtimes tell the kubelet: a number, or a name that it cannot
     /// judge (`getUserFromImage` in containerd's CRI plugin).
-    #[must_use]
+    ///
+    /// # Errors
+    /// The name.
     pub fn uid(&self) -> Result<i64, &str> {
         let name = self.user.split(':').next().unwrap_or_default();
         if name.is_empty() { Ok(0) } else { name.parse().map_err(|_| name) }

@@ -103,12 +103,12 @@ impl Api {
         list["items"].as_array().cloned().unwrap_or_default()
     }
 
-    /// Creates an object.
+    /// Creates an object. As with kubectl, fields that are unknown are refused.
     ///
     /// # Errors
     /// The API server refuses.
     pub async fn create(&self, object: &Value) -> Result<Value, ApiError> {
-        let path = self.list_path(object).await?;
+        let path = format!("{}?fieldValidation=Strict", self.list_path(object).await?);
         self.ask("POST", &path, "application/json", Some(object)).await
     }
 
@@ -120,12 +120,12 @@ impl Api {
         self.ask("PATCH", path, "application/merge-patch+json", Some(patch)).await
     }
 
-    /// Applies an object on the server's side.
+    /// Applies an object on the server's side. As with kubectl, fields that are unknown are refused.
     ///
     /// # Errors
     /// The API server refuses.
     pub async fn server_apply(&self, object: &Value) -> Result<Value, ApiError> {
-        let path = format!("{}?fieldManager=kubectl", self.path(object).await?);
+        let path = format!("{}?fieldManager=kubectl&fieldValidation=Strict", self.path(object).await?);
         self.ask("PATCH", &path, "application/apply-patch+yaml", Some(object)).await
     }
 

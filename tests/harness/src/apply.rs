@@ -167,7 +167,7 @@ async fn one(api: &Api, object: &Value, method: Apply) -> Result<(), ApiError> {
             if before.and_then(Value::as_str) == Some(last.as_str()) {
                 return Ok(());
             }
-            api.merge(&path, &object).await.map(drop)
+            api.merge(&format!("{path}?fieldValidation=Strict"), &object).await.map(drop)
         }
         Err(error) if error.code == 404 => api.create(&object).await.map(drop),
         Err(error) => Err(error),

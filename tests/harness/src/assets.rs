@@ -1,10 +1,10 @@
-//! The binaries of the control plane.
+//! The binaries of the control plane and of the registry.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The control plane cannot be had on this machine.
+/// The control plane, or the registry, cannot be had on this machine.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{reason}")]
 pub struct Unavailable {
@@ -41,12 +41,30 @@ impl Assets {
     /// There are none, and they cannot be built.
     pub fn find() -> Result<Self, Unavailable> {
         static FOUND: OnceLock<Result<Assets, Unavailable>> = OnceLock::new();
-        FOUND.get_or_init(|| named().unwrap_or_else(build)).clone()
+        FOUND.get_or_init(|| named().unwrap_or_else(built)).clone()
+    }
+
+    /// The registry of images: the one in the folder that `KUBEBUILDER_ASSETS` names, or else the one that
+    /// `tests/envtest/build.sh` builds, once a process.
+    ///
+    /// # Errors
+    /// There is none, and it cannot be built.
+    pub fn registry() -> Result<PathBuf, Unavailable> {
+        static FOUND: OnceLock<Result<PathBuf, Unavailable>> = OnceLock::new();
+        let named = || variable("KUBEBUILDER_ASSETS").map(|folder| folder.join("registry"));
+        let find = || match named().filter(|path| path.is_file()) {
+            Some(path) => Ok(path),
+            None => build("registry").map(|folder| folder.join("registry")),
+        };
+        FOUND.get_or_init(find).clone()
     }
 }
 
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 fn named() -> Option<Result<Assets, Unavailable>> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let folder = variable("KUBEBUILDER_ASSETS");
     let of =
         |name: &str, file: &str| variable(name).or_else(|| folder.as_ref().map(|folder| folder.join(file)));
@@ -61,22 +79,29 @@ fn named() -> Option<Result<Assets, Unavailable>> {
     Some(Ok(Assets { etcd, api_server, controllers }))
 }
 
-fn build() -> Result<Assets, Unavailable> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envtest/build.sh");
-    let output = Command::new("bash")
-        .arg(&script)
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .map_err(|error| Unavailable::new(format!("cannot run {}: {error}", script.display())))?;
-    if !output.status.success() {
-        let why = if output.status.code() == Some(3) { "Go is not installed" } else { "it does not build" };
-        return Err(Unavailable::new(format!("the control plane cannot be built: {why}")));
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let folder = PathBuf::from(text.lines().last().unwrap_or_default());
+fn built() -> Result<Assets, Unavailable> {
+    let folder = build("control-plane")?;
     Ok(Assets {
         etcd: folder.join("etcd"),
         api_server: folder.join("kube-apiserver"),
         controllers: Some(folder),
     })
+}
+
+/// Builds one of the binaries, and says in which folder it is.
+fn build(what: &str) -> Result<PathBuf, Unavailable> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../envtest/build.sh");
+    let output = Command::new("bash")
+        .arg(&script)
+        .args(["", what])
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .map_err(|error| Unavailable::new(format!("cannot run {}: {error}", script.display())))?;
+    if !output.status.success() {
+        let why = if output.status.code() == Some(3) { "Go is not installed" } else { "it does not build" };
+        let what = what.replace('-', " ");
+        return Err(Unavailable::new(format!("the {what} cannot be built: {why}")));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(PathBuf::from(text.lines().last().unwrap_or_default()))
 }

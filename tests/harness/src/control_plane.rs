@@ -11,6 +11,7 @@ use crate::api::Api;
 use crate::assets::{Assets, Unavailable};
 use crate::credentials::{Credentials, ISSUER, User};
 use crate::kubelets;
+use crate::webhooks::Webhooks;
 
 /// How long the API server may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -31,6 +32,7 @@ pub struct ControlPlane {
     api_server: (PathBuf, Vec<String>),
     runtime: tokio::runtime::Runtime,
     api: Api,
+    webhooks: Webhooks,
 }
 
 impl ControlPlane {
@@ -83,7 +85,8 @@ impl ControlPlane {
             format!("--service-account-signing-key-file={}", file("service-accounts.key")),
             format!("--token-auth-file={}", file("tokens.csv")),
             "--authorization-mode=RBAC".to_owned(),
-            "--service-cluster-ip-range=10.0.0.0/20".to_owned(),
+            // Addresses of this machine, so that the tests can listen on those of Services.
+            format!("--service-cluster-ip-range={}", service_addresses(api_port)),
         ];
         children.push(("kube-apiserver", spawn(&assets.api_server, &path, "kube-apiserver", &flags)?));
 
@@ -96,6 +99,7 @@ impl ControlPlane {
             children,
             api_server: (assets.api_server.clone(), flags),
             api: runtime.block_on(Api::from_kubeconfig(&admin))?,
+            webhooks: Webhooks::new()?,
             runtime,
         };
         plane.wait_until_ready()?;
@@ -175,6 +179,12 @@ impl ControlPlane {
         &self.api
     }
 
+    /// The webhooks that it may call.
+    #[must_use]
+    pub const fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
+    }
+
     /// The runtime that plays the kubelets; tests may use it too.
     #[must_use]
     pub fn runtime(&self) -> &tokio::runtime::Runtime {
@@ -221,6 +231,11 @@ impl Drop for ControlPlane {
     }
 }
 
+/// A part of 127.64.0.0/10, hardly ever the same for two control planes that run at once.
+fn service_addresses(api_port: u16) -> String {
+    format!("127.{}.{}.0/20", 64 + (api_port >> 10), ((api_port >> 6) & 0xf) << 4)
+}
+
 fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
     let mut listeners = Vec::new();
     let mut ports = [0; N];
@@ -234,7 +249,7 @@ fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
 
 /// Starts a process that logs into the folder and, where `setpriv` is there, dies with this one even if this one
 /// is killed.
-fn spawn(binary: &Path, folder: &Path, name: &str, flags: &[String]) -> io::Result<Child> {
+pub(crate) fn spawn(binary: &Path, folder: &Path, name: &str, flags: &[String]) -> io::Result<Child> {
     let log = File::create(folder.join(format!("{name}.log")))?;
     let dies_with_us = Path::new("/usr/bin/setpriv").is_file();
     let mut command = if dies_with_us {
@@ -244,5 +259,9 @@ fn spawn(binary: &Path, folder: &Path, name: &str, flags: &[String]) -> io::Resu
     } else {
         Command::new(binary)
     };
+    // Who calls webhooks is here as well.
+    for proxy in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env_remove(proxy);
+    }
     command.args(flags).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
 }

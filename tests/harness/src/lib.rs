@@ -2,7 +2,8 @@
 //! land.
 //!
 //! The control plane is etcd, kube-apiserver, kube-controller-manager and kube-scheduler, built from their own Go
-//! modules by `tests/envtest`. Nothing plays the kubelets but the module `kubelets`.
+//! modules by `tests/envtest`. Nothing plays the kubelets but the module `kubelets`. The registry of images is a
+//! real one too.
 
 mod api;
 mod apply;
@@ -11,9 +12,11 @@ mod control_plane;
 mod credentials;
 mod kubelets;
 mod landing;
+mod registry;
 mod reset;
 pub mod scenario;
 mod table;
+mod webhooks;
 
 pub use api::{Api, ApiError};
 pub use apply::{Applied, Apply, apply, prune};
@@ -21,5 +24,7 @@ pub use assets::{Assets, Unavailable};
 pub use control_plane::{ControlPlane, Options};
 pub use credentials::User;
 pub use landing::{Landing, settle};
+pub use registry::{Auth, Grant, Image, PlatformImage, Registry, RegistryOptions};
 pub use reset::{namespaces_gone, reset};
 pub use table::{Row, print_table};
+pub use webhooks::Webhooks;

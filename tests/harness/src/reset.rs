@@ -9,13 +9,14 @@ use crate::api::Api;
 /// Namespaces that every cluster has.
 const SYSTEM: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
-/// Lists of what scenarios make outside namespaces. What Kubernetes itself makes is left alone.
+/// Lists of what scenarios make outside namespaces. What Kubernetes itself makes is left alone. What could refuse the
+/// removal of the others comes first.
 const LISTS: [&str; 14] = [
-    "/apis/apiregistration.k8s.io/v1/apiservices",
     "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
-    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "/apis/apiregistration.k8s.io/v1/apiservices",
     "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "/apis/rbac.authorization.k8s.io/v1/clusterroles",
@@ -28,7 +29,7 @@ const LISTS: [&str; 14] = [
 ];
 
 /// Lists of what scenarios leave in the namespace `default`.
-const IN_DEFAULT: [&str; 9] = [
+const IN_DEFAULT: [&str; 11] = [
     "/apis/apps/v1/namespaces/default/deployments",
     "/apis/apps/v1/namespaces/default/statefulsets",
     "/apis/batch/v1/namespaces/default/jobs",
@@ -36,6 +37,8 @@ const IN_DEFAULT: [&str; 9] = [
     "/api/v1/namespaces/default/pods",
     "/api/v1/namespaces/default/configmaps",
     "/api/v1/namespaces/default/secrets",
+    "/api/v1/namespaces/default/services",
+    "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
     "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings",
     "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
 ];
@@ -100,7 +103,9 @@ fn is_ours(list: &str, name: &str, object: &Value) -> bool {
     let bootstrapped = object.pointer("/metadata/labels/kubernetes.io~1bootstrapping").is_some();
     let of_system = name.starts_with("system:") || name.starts_with("system-") || name.starts_with("kube-");
     let local = list.ends_with("/apiservices") && object["spec"]["service"].is_null();
-    !bootstrapped && !of_system && !local
+    // The Service of the API server itself, and its endpoints.
+    let of_api_server = list.contains("/default/") && name == "kubernetes";
+    !bootstrapped && !of_system && !local && !of_api_server
 }
 
 async fn drop_finalizers(api: &Api, path: &str, object: &Value) {

@@ -2,17 +2,19 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::apply::{Apply, apply, prune};
+use crate::apply::{Applied, Apply, apply, prune};
 use crate::control_plane::ControlPlane;
 use crate::credentials::User;
 use crate::landing::{Landing, settle};
 use crate::table::Row;
+use crate::webhooks::{ANNOTATION, Webhooks};
 
 /// How long a release may take to land.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -106,6 +108,8 @@ pub struct Scenario {
     pub folder: PathBuf,
     /// What must come of it.
     pub expect: Expect,
+    /// The folder, where it is a copy.
+    copy: Option<Arc<tempfile::TempDir>>,
 }
 
 /// What Preflight said.
@@ -149,7 +153,32 @@ impl Scenario {
         let text = std::fs::read_to_string(folder.join("expect.yaml"))?;
         let expect =
             serde_saphyr::from_str(&text).map_err(|error| io::Error::other(format!("{name}: {error}")))?;
-        Ok(Self { name, folder: folder.to_owned(), expect })
+        Ok(Self { name, folder: folder.to_owned(), expect, copy: None })
+    }
+
+    /// The scenario with what its placeholders stand for: see [`Webhooks::fill`]. One that has any is copied, each file
+    /// with its name and its lines.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub fn filled(&self, webhooks: &Webhooks) -> io::Result<Self> {
+        let files = files(&self.folder)?;
+        if files.iter().all(|(_, text)| webhooks.fill(text) == *text) {
+            return Ok(self.clone());
+        }
+        let copy = tempfile::Builder::new().prefix("preflight-scenario").tempdir()?;
+        for (path, text) in files {
+            let path = copy.path().join(path.strip_prefix(&self.folder).unwrap_or(&path));
+            std::fs::create_dir_all(path.parent().unwrap_or(copy.path()))?;
+            std::fs::write(path, webhooks.fill(&text))?;
+        }
+        let folder = copy.path().to_owned();
+        Ok(Self { folder, copy: Some(Arc::new(copy)), ..self.clone() })
+    }
+
+    /// Whether it has webhooks that this process has to serve.
+    fn has_webhooks(&self) -> io::Result<bool> {
+        Ok(self.copy.is_some() || files(&self.folder)?.iter().any(|(_, text)| text.contains(ANNOTATION)))
     }
 
     /// The manifests: `manifests.yaml`, or the folder `manifests`.
@@ -176,16 +205,18 @@ impl Scenario {
         Ok(environment)
     }
 
-    /// Makes the cluster's state, and applies what is there before.
+    /// Makes the cluster's state, and applies what is there before. Its webhooks are served from then on.
     ///
     /// # Errors
     /// Something of it is refused.
-    pub async fn make_state(&self, api: &Api) -> io::Result<()> {
+    pub async fn make_state(&self, plane: &ControlPlane) -> io::Result<()> {
+        let api = plane.api();
+        plane.webhooks().stop();
         self.await_namespaces(api).await?;
         let cluster = self.folder.join("cluster.yaml");
-        if cluster.is_file() {
-            make_cluster(api, &documents(&cluster)?).await?;
-        }
+        let objects = if cluster.is_file() { documents(&cluster)? } else { Vec::new() };
+        let webhooks = if self.has_webhooks()? { Some(plane.webhooks()) } else { None };
+        make_cluster_with(api, &objects, webhooks).await?;
         let live = self.folder.join("live.yaml");
         if live.is_file() {
             let applied =
@@ -306,13 +337,55 @@ impl Scenario {
 /// # Errors
 /// Something of it is refused.
 pub async fn make_cluster(api: &Api, objects: &[Value]) -> io::Result<()> {
+    make_cluster_with(api, objects, None).await
+}
+
+async fn make_cluster_with(api: &Api, objects: &[Value], webhooks: Option<&Webhooks>) -> io::Result<()> {
+    // What calls webhooks is made once they are served, with all that comes after it.
+    let callers = objects.iter().position(calls_webhooks).unwrap_or(objects.len());
+    let (first, then) = objects.split_at(callers);
+    let mut applied = create_all(api, first).await?;
+    if let Some(webhooks) = webhooks {
+        settle_namespaces(api, &applied).await;
+        let workloads: Vec<_> =
+            applied.iter().filter(|done| done.object["kind"] == "Deployment").cloned().collect();
+        // Those that do not get ready have webhooks that do not answer.
+        settle(api, &workloads, PATIENCE).await;
+        webhooks.serve(api).await?;
+    }
+    applied.extend(create_all(api, then).await?);
+    let marked = |done: &&Applied| {
+        done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some())
+    };
+    for done in applied.iter().filter(marked) {
+        let path = api.path(&done.object).await.map_err(other)?;
+        api.delete(&path).await.map_err(other)?;
+    }
+    settle_namespaces(api, &applied).await;
+    Ok(())
+}
+
+fn other(error: crate::ApiError) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+/// Whether the API server calls webhooks from when this object is there.
+fn calls_webhooks(object: &Value) -> bool {
+    match object["kind"].as_str() {
+        Some("ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration") => true,
+        Some("CustomResourceDefinition") => object["spec"]["conversion"]["strategy"] == "Webhook",
+        _ => false,
+    }
+}
+
+/// Creates objects, nodes with their status.
+async fn create_all(api: &Api, objects: &[Value]) -> io::Result<Vec<Applied>> {
     let applied = apply(api, objects, Apply::Create, None).await;
     for done in &applied {
         if let Err(why) = &done.result {
             return Err(io::Error::other(format!("cluster.yaml: {} is refused: {why}", done.object["kind"])));
         }
     }
-    let other = |error: crate::ApiError| io::Error::other(error.to_string());
     for done in &applied {
         let path = api.path(&done.object).await.map_err(other)?;
         if done.object["kind"] == "Node" {
@@ -325,20 +398,12 @@ pub async fn make_cluster(api: &Api, objects: &[Value]) -> io::Result<()> {
                 .map_err(other)?;
         }
     }
-    let marked = |done: &&crate::Applied| {
-        done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some())
-    };
-    for done in applied.iter().filter(marked) {
-        let path = api.path(&done.object).await.map_err(other)?;
-        api.delete(&path).await.map_err(other)?;
-    }
-    settle_namespaces(api, &applied).await;
-    Ok(())
+    Ok(applied)
 }
 
 /// Waits until new namespaces have their ServiceAccount, without which no pod is accepted.
-async fn settle_namespaces(api: &Api, applied: &[crate::Applied]) {
-    let made = |done: &&crate::Applied| done.object["kind"] == "Namespace";
+async fn settle_namespaces(api: &Api, applied: &[Applied]) {
+    let made = |done: &&Applied| done.object["kind"] == "Namespace";
     for done in applied.iter().filter(made) {
         let name = done.object["metadata"]["name"].as_str().unwrap_or_default();
         if done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some()) {
@@ -351,6 +416,21 @@ async fn settle_namespaces(api: &Api, applied: &[crate::Applied]) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+/// The files of a folder and of its folders, with their texts.
+fn files(folder: &Path) -> io::Result<Vec<(PathBuf, String)>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            all.extend(files(&path)?);
+        } else {
+            let text = std::fs::read_to_string(&path)?;
+            all.push((path, text));
+        }
+    }
+    Ok(all)
 }
 
 /// The documents of a YAML file.

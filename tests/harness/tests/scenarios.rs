@@ -50,7 +50,8 @@ fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result
         other => {
             let options = Options { bare: true };
             ControlPlane::start(&options).map(|mut plane| {
-                plane.runtime().block_on(scenario.make_state(plane.api()))?;
+                let scenario = &scenario.filled(plane.webhooks())?;
+                plane.runtime().block_on(scenario.make_state(&plane))?;
                 match other {
                     ApiServer::AlwaysDeny => plane.restart_with(&["AlwaysDeny"])?,
                     _ => plane.stop_api_server()?,
@@ -70,11 +71,12 @@ fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result
 }
 
 fn perform(scenario: &Scenario, plane: &mut ControlPlane) -> std::io::Result<Row> {
+    let scenario = &scenario.filled(plane.webhooks())?;
     let usual = scenario.expect.api_server == ApiServer::Normal;
     if usual {
         plane.runtime().block_on(async {
             reset(plane.api()).await;
-            scenario.make_state(plane.api()).await
+            scenario.make_state(plane).await
         })?;
     }
     let kubeconfig = plane.kubeconfig(&scenario.expect.identity.user(), "harness")?;

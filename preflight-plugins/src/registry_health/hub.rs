@@ -1,0 +1,145 @@
+//! What is shared by all questions of a run: settings, mirrors, layouts, and a client for each address.
+
+use std::collections::{BTreeSet, HashMap};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures::future::join_all;
+use preflight_core::manifests::Manifests;
+use preflight_core::{Context, Environment, Undecided};
+
+use super::settings::{Images, NodeCredentials, Registries, open_layout, read_authorities};
+use crate::registry::credentials::OwnCredentials;
+use crate::registry::layout::Layout;
+use crate::registry::mirrors::{Blocked, Place, RegistriesConf};
+use crate::registry::reference::Reference;
+use crate::registry::{Address, RegistryClient};
+
+pub(super) struct Hub {
+    pub(super) registries: Arc<Registries>,
+    pub(super) images: Arc<Images>,
+    pub(super) own: Result<OwnCredentials, String>,
+    pub(super) offline: bool,
+    pub(super) deadline: Instant,
+    environment: Environment,
+    mirrors: RegistriesConf,
+    layouts: HashMap<String, Arc<Layout>>,
+    clients: Mutex<HashMap<Address, Arc<RegistryClient>>>,
+}
+
+impl Hub {
+    pub(super) fn new(context: &Context) -> Result<Self, Undecided> {
+        let (registries, images) = (context.settings::<Registries>()?, context.settings::<Images>()?);
+        let environment = context.environment().clone();
+        let mirrors = images.mirrors(&environment).map_err(Undecided::unknown)?;
+        let mut layouts = HashMap::new();
+        for (registry, entry) in &registries.0 {
+            if let Some(text) = &entry.layout {
+                let layout = open_layout(text, &environment).map_err(Undecided::unknown)?;
+                layouts.insert(registry.clone(), Arc::new(layout));
+            }
+        }
+        let own = match images.no_own_credentials || context.is_offline() {
+            true => Ok(OwnCredentials::default()),
+            false => own_credentials(),
+        };
+        Ok(Self {
+            registries,
+            images,
+            own,
+            offline: context.is_offline(),
+            deadline: context.deadline(),
+            environment,
+            mirrors,
+            layouts,
+            clients: Mutex::default(),
+        })
+    }
+
+    /// The layout that the images of a registry lie in, where the environment names one.
+    pub(super) fn layout(&self, registry: &str) -> Option<&Arc<Layout>> {
+        self.layouts.get(registry)
+    }
+
+    /// The places that an image is pulled from, in the order in which they are tried.
+    pub(super) fn places(&self, image: &Reference) -> Result<Vec<Place>, Blocked> {
+        self.mirrors.places(image)
+    }
+
+    pub(super) fn node_credentials(&self, registry: &str) -> Option<NodeCredentials> {
+        self.registries.node_credentials(registry)
+    }
+
+    /// The client for an address.
+    pub(super) fn client(&self, authority: &str, insecure: bool) -> Arc<RegistryClient> {
+        let entry = self.registries.of(authority);
+        let ca = entry.and_then(|entry| entry.ca.as_ref());
+        let address = Address {
+            authority: authority.to_owned(),
+            plain_http: insecure || entry.is_some_and(|entry| entry.plain_http),
+            // It was read when the settings were.
+            authorities: ca
+                .and_then(|file| read_authorities(&self.environment.path(file)).ok())
+                .unwrap_or_default(),
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = self.deadline;
+        let client = clients
+            .entry(address.clone())
+            .or_insert_with(|| Arc::new(RegistryClient::new(address, deadline)));
+        Arc::clone(client)
+    }
+
+    /// Every client that was asked for so far.
+    pub(super) fn clients(&self) -> Vec<Arc<RegistryClient>> {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients: Vec<_> = clients.values().cloned().collect();
+        clients.sort_by(|a, b| a.address().authority.cmp(&b.address().authority));
+        clients
+    }
+
+    /// Makes the first contact with every registry that the manifests name.
+    pub(super) fn greet(&self, manifests: &Manifests) -> impl Future<Output = ()> + use<'_> {
+        let images = manifests.objects().iter().filter_map(|object| object.pod_template());
+        let references = images.flat_map(|template| template.images());
+        let references: BTreeSet<_> =
+            references.filter_map(|image| Reference::parse(&image.reference).ok()).collect();
+        let mut greeted = BTreeSet::new();
+        for image in references.iter().filter(|image| !self.offline && self.layout(&image.registry).is_none())
+        {
+            for place in self.places(image).unwrap_or_default() {
+                greeted.insert((place.authority, place.insecure));
+            }
+        }
+        let clients: Vec<_> =
+            greeted.iter().map(|(authority, insecure)| self.client(authority, *insecure)).collect();
+        async move {
+            // What comes of it, everybody sees who asks afterwards.
+            join_all(clients.iter().map(|client| client.hello())).await;
+        }
+    }
+}
+
+/// What `docker login`, `podman login` and the like have left: the first file that is there.
+fn own_credentials() -> Result<OwnCredentials, String> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let under = |folder: Option<std::ffi::OsString>, file: &str| {
+        folder.map(|folder| std::path::PathBuf::from(folder).join(file))
+    };
+    let files = [
+        variable("REGISTRY_AUTH_FILE").map(Into::into),
+        under(variable("DOCKER_CONFIG"), "config.json"),
+        under(variable("XDG_RUNTIME_DIR"), "containers/auth.json"),
+        under(variable("HOME"), ".docker/config.json"),
+    ];
+    for file in files.into_iter().flatten() {
+        let source = file.display().to_string();
+        match std::fs::read_to_string(&file) {
+            Ok(text) => return OwnCredentials::parse(&source, &text).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("{source} cannot be read: {error}")),
+        }
+    }
+    Ok(OwnCredentials::default())
+}

@@ -1,0 +1,197 @@
+//! The credentials that pods pull with, as the kubelet finds them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use preflight_core::cluster::{ClusterError, Reader, SecretContents};
+use preflight_core::release::{Planned, Release};
+use preflight_core::{Examination, Remediation, RuleCheck, Undecided};
+
+use super::hub::Hub;
+use super::uses::Use;
+use super::{PULL_SECRET, service_accounts};
+use crate::registry::credentials::{DOCKER_CFG, DOCKER_CONFIG_JSON, Keyring};
+
+/// What is known of the credentials that a pod pulls with.
+#[derive(Clone)]
+pub(super) enum Keys {
+    /// All of them.
+    Known(Arc<Keyring>),
+    /// It has some that were not read.
+    NotRead { why: String, advice: String },
+    /// The kubelet cannot read them, and pulls nothing. That is told.
+    Unusable,
+}
+
+/// Where the pod's pull secrets are named, and their names.
+struct Named {
+    secrets: Vec<String>,
+    by: String,
+}
+
+type Secrets = HashMap<(String, String), Result<Option<Arc<SecretContents>>, Undecided>>;
+
+/// The credentials of each use's pod; tells what is wrong with the Secrets.
+pub(super) async fn gather(
+    check: &Examination,
+    hub: &Hub,
+    cluster: &Reader,
+    release: &Release,
+    uses: &[Use<'_>],
+) -> Vec<Keys> {
+    let naming = futures::future::join_all(uses.iter().map(|used| named(cluster, release, used))).await;
+    let mut wanted: BTreeMap<(String, String), ()> = BTreeMap::new();
+    for (used, named) in uses.iter().zip(&naming) {
+        for secret in named.iter().flat_map(|named| &named.secrets) {
+            wanted.insert((used.namespace().to_owned(), secret.clone()), ());
+        }
+    }
+    let reading = wanted.into_keys().map(|(namespace, name)| async move {
+        let contents = contents(hub, cluster, release, &namespace, &name).await;
+        ((namespace, name), contents)
+    });
+    let secrets: Secrets = futures::future::join_all(reading).await.into_iter().collect();
+    let mut rule = check.rule(&PULL_SECRET);
+    let mut told = HashMap::new();
+    let mut all = Vec::new();
+    for (used, named) in uses.iter().zip(naming) {
+        all.push(match named {
+            Err(error) => {
+                check.need::<()>(&[&PULL_SECRET], Err(error.clone()));
+                let why = format!("its ServiceAccount could not be looked at: {error}");
+                Keys::NotRead { why, advice: error.advice().unwrap_or_else(|| "ask again".to_owned()) }
+            }
+            Ok(named) => {
+                let key = (std::ptr::from_ref(used.planned) as usize, named.secrets.clone());
+                let keys = told.entry(key).or_insert_with(|| keys(check, &mut rule, used, &named, &secrets));
+                keys.clone()
+            }
+        });
+    }
+    rule.conclude("pull secrets");
+    all
+}
+
+/// The pull secrets of a pod: its own, or if it names none its ServiceAccount's
+/// (`plugin/pkg/admission/serviceaccount/admission.go`, v1.36).
+async fn named(cluster: &Reader, release: &Release, used: &Use<'_>) -> Result<Named, ClusterError> {
+    let names = |value: &serde_json::Value| -> Vec<String> {
+        let items = value["imagePullSecrets"].as_array().into_iter().flatten();
+        items
+            .filter_map(|item| item["name"].as_str())
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let own = names(&used.spec);
+    if !own.is_empty() {
+        return Ok(Named { secrets: own, by: used.planned.object.id().to_string() });
+    }
+    let account = used.planned.object.pod_template().map_or("default", |template| template.service_account());
+    let by = format!("ServiceAccount {}/{account}", used.namespace());
+    let coming = in_release(release, "ServiceAccount", used.namespace(), account);
+    let coming = coming.map(|planned| names(&planned.effective)).unwrap_or_default();
+    if !coming.is_empty() {
+        return Ok(Named { secrets: coming, by });
+    }
+    let live = cluster.get(&service_accounts(), Some(used.namespace()), account).await?;
+    Ok(Named { secrets: live.map(|live| names(&live)).unwrap_or_default(), by })
+}
+
+fn in_release<'a>(release: &'a Release, kind: &'a str, namespace: &str, name: &str) -> Option<&'a Planned> {
+    let mut found = release.of_kind("", kind).map(|(_, planned)| planned);
+    found.find(|planned| {
+        planned.namespace.as_deref() == Some(namespace) && planned.object.name() == Some(name)
+    })
+}
+
+/// What a Secret will hold: as the release writes it, else as it is.
+async fn contents(
+    hub: &Hub,
+    cluster: &Reader,
+    release: &Release,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Arc<SecretContents>>, Undecided> {
+    if let Some(planned) = in_release(release, "Secret", namespace, name) {
+        return Ok(Some(Arc::new(SecretContents::of(&planned.effective))));
+    }
+    if !hub.images.read_pull_secrets {
+        let why = format!("the Secret {namespace}/{name} is not read");
+        return Err(Undecided::unknown(why).advice(
+            "set `images: {read_pull_secrets: true}` in the environment and grant `get` on it, or accept not knowing",
+        ));
+    }
+    Ok(cluster.secret(namespace, name).await?)
+}
+
+fn keys(
+    check: &Examination,
+    rule: &mut RuleCheck<'_>,
+    used: &Use<'_>,
+    named: &Named,
+    secrets: &Secrets,
+) -> Keys {
+    let (mut keyring, mut not_read, mut unusable) = (Keyring::default(), None, false);
+    let namespace = used.namespace();
+    for name in &named.secrets {
+        let source = format!("Secret {namespace}/{name}");
+        let create = format!(
+            "kubectl create secret docker-registry {name} -n {namespace} --docker-server=REGISTRY --docker-username=USER"
+        );
+        let path = used.planned.object.pod_template().map(|template| template.spec_path("imagePullSecrets"));
+        let subject = path
+            .map_or_else(|| used.subject(), |path| preflight_core::Subject::at(&used.planned.object, &path));
+        match secrets.get(&(namespace.to_owned(), name.clone())) {
+            None => {}
+            Some(Err(undecided)) => {
+                check.need::<()>(&[&PULL_SECRET], Err(undecided.clone()));
+                not_read.get_or_insert_with(|| undecided.clone());
+            }
+            Some(Ok(None)) => {
+                rule.examined();
+                rule.warn(
+                    subject,
+                    format!("{source}, which {} names to pull with, does not exist", named.by),
+                    Remediation::new("Create it, or name one that exists").command(create),
+                );
+            }
+            Some(Ok(Some(contents))) => {
+                rule.examined();
+                match keyring.add_pull_secret(&source, contents) {
+                    Ok(true) => {}
+                    Ok(false) => rule.warn(
+                        subject,
+                        format!(
+                            "{source} has the type {} and cannot be pulled with: it takes {DOCKER_CONFIG_JSON} or {DOCKER_CFG}, and contents",
+                            contents.kind
+                        ),
+                        Remediation::new("Create it anew; the type of a Secret cannot be changed")
+                            .command(format!("kubectl delete secret {name} -n {namespace}"))
+                            .command(create),
+                    ),
+                    Err(why) => {
+                        unusable = true;
+                        let message = format!("{source} cannot be read, and the kubelet pulls nothing with it: {why}");
+                        let remedy = Remediation::new("Create it anew")
+                            .command(format!("kubectl delete secret {name} -n {namespace}"))
+                            .command(create);
+                        match used.lands_anyway {
+                            None => rule.fail(subject, message, remedy),
+                            Some(_) => rule.warn(subject, message, remedy),
+                        }
+                    }
+                }
+            }
+        }
+    }
+    match (unusable, not_read) {
+        (true, _) => Keys::Unusable,
+        (false, Some(undecided)) => Keys::NotRead {
+            why: undecided.message().to_owned(),
+            advice: "set `images: {read_pull_secrets: true}` in the environment and grant `get` on the pull secrets"
+                .to_owned(),
+        },
+        (false, None) => Keys::Known(Arc::new(keyring)),
+    }
+}
