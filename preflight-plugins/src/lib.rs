@@ -13,6 +13,8 @@ pub mod nodes;
 pub mod registry;
 #[cfg(feature = "registry-health")]
 pub mod registry_health;
+#[cfg(feature = "operator-health")]
+mod schema;
 mod settings;
 
 use std::sync::Arc;

@@ -5,11 +5,13 @@ use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::api::Api;
 use crate::assets::{Assets, Unavailable};
 use crate::credentials::{Credentials, ISSUER, User};
+use crate::images::Images;
 use crate::kubelets;
 use crate::webhooks::Webhooks;
 
@@ -33,6 +35,7 @@ pub struct ControlPlane {
     runtime: tokio::runtime::Runtime,
     api: Api,
     webhooks: Webhooks,
+    images: Option<Arc<Images>>,
 }
 
 impl ControlPlane {
@@ -42,11 +45,12 @@ impl ControlPlane {
     /// The binaries cannot be had, or it does not get ready.
     pub fn start(options: &Options) -> Result<Self, Unavailable> {
         let assets = Assets::find()?;
-        Self::start_with(&assets, options)
+        let images = if options.bare { None } else { Some(Arc::new(Images::start()?)) };
+        Self::start_with(&assets, images)
             .map_err(|error| Unavailable::new(format!("the control plane does not start: {error}")))
     }
 
-    fn start_with(assets: &Assets, options: &Options) -> io::Result<Self> {
+    fn start_with(assets: &Assets, images: Option<Arc<Images>>) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("preflight-harness").tempdir()?;
         let path = folder.path().to_owned();
         let credentials = Credentials::create(&path)?;
@@ -100,16 +104,17 @@ impl ControlPlane {
             api_server: (assets.api_server.clone(), flags),
             api: runtime.block_on(Api::from_kubeconfig(&admin))?,
             webhooks: Webhooks::new()?,
+            images,
             runtime,
         };
         plane.wait_until_ready()?;
-        if !options.bare {
-            plane.start_controllers(assets, &admin)?;
+        if let Some(images) = plane.images.clone() {
+            plane.start_controllers(assets, &admin, images)?;
         }
         Ok(plane)
     }
 
-    fn start_controllers(&mut self, assets: &Assets, admin: &Path) -> io::Result<()> {
+    fn start_controllers(&mut self, assets: &Assets, admin: &Path, images: Arc<Images>) -> io::Result<()> {
         let Some(binaries) = &assets.controllers else {
             return Err(io::Error::other("there is no kube-controller-manager beside the API server"));
         };
@@ -131,7 +136,7 @@ impl ControlPlane {
         for (name, flags) in [("kube-controller-manager", manager), ("kube-scheduler", common.to_vec())] {
             self.children.push((name, spawn(&binaries.join(name), &path, name, &flags)?));
         }
-        let kubelets = kubelets::play(self.api.clone());
+        let kubelets = kubelets::play(self.api.clone(), images);
         self.runtime.spawn(kubelets);
         let api = self.api.clone();
         let account = "/api/v1/namespaces/default/serviceaccounts/default";
@@ -177,6 +182,12 @@ impl ControlPlane {
     #[must_use]
     pub fn api(&self) -> &Api {
         &self.api
+    }
+
+    /// The registries that its nodes pull from; a bare one has no nodes.
+    #[must_use]
+    pub fn images(&self) -> Option<&Images> {
+        self.images.as_deref()
     }
 
     /// The webhooks that it may call.

@@ -1,21 +1,25 @@
 //! What the kubelets and a volume provisioner would do, as far as rollouts need it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::images::Images;
 
 /// The provisioner of the StorageClasses for which volumes are made.
 const PROVISIONER: &str = "harness.example/csi";
 /// How often everything is looked at.
 const BEAT: Duration = Duration::from_millis(150);
 
-/// Plays the kubelets until the task ends.
-pub(crate) async fn play(api: Api) {
+/// Plays the kubelets until the task ends. They pull from the registries of the tests.
+pub(crate) async fn play(api: Api, images: Arc<Images>) {
     loop {
         for pod in api.items("/api/v1/pods").await {
-            play_pod(&api, &pod).await;
+            play_pod(&api, &images, &pod).await;
         }
         for claim in api.items("/api/v1/persistentvolumeclaims").await {
             provision(&api, &claim).await;
@@ -28,7 +32,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-async fn play_pod(api: &Api, pod: &Value) {
+async fn play_pod(api: &Api, images: &Images, pod: &Value) {
     let (namespace, name) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
     let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
     if pod.pointer("/metadata/deletionTimestamp").is_some() {
@@ -41,7 +45,7 @@ async fn play_pod(api: &Api, pod: &Value) {
     {
         return;
     }
-    let status = match hindrance(api, pod, namespace).await {
+    let status = match hindrance(api, images, pod, namespace).await {
         Some((reason, message)) => waiting(pod, reason, &message),
         None if text(pod, "/spec/restartPolicy") != "Always" => finished(pod),
         None => running(pod),
@@ -50,14 +54,40 @@ async fn play_pod(api: &Api, pod: &Value) {
 }
 
 /// Why the pod would not start.
-async fn hindrance(api: &Api, pod: &Value, namespace: &str) -> Option<(&'static str, String)> {
+async fn hindrance(
+    api: &Api,
+    images: &Images,
+    pod: &Value,
+    namespace: &str,
+) -> Option<(&'static str, String)> {
+    let node = api.get(&format!("/api/v1/nodes/{}", text(pod, "/spec/nodeName"))).await.unwrap_or_default();
+    let label = node.pointer("/metadata/labels/kubernetes.io~1arch").and_then(Value::as_str);
+    let architecture = label.unwrap_or("amd64");
     for container in containers(pod) {
         let image = text(container, "/image");
         if image.contains(['$', '{', ' ']) || image.is_empty() {
             return Some(("InvalidImageName", format!("couldn't parse image name {image:?}")));
         }
-        if image.starts_with("registry.invalid/") {
-            return Some(("ErrImagePull", format!("failed to pull {image:?}")));
+        let cached = node["status"]["images"].as_array().into_iter().flatten().any(|cached| {
+            cached["names"].as_array().into_iter().flatten().any(|name| name.as_str() == Some(image))
+        });
+        if cached && text(container, "/imagePullPolicy") != "Always" {
+            continue;
+        }
+        if text(container, "/imagePullPolicy") == "Never" {
+            return Some(("ErrImageNeverPull", format!("Container image {image:?} is not present")));
+        }
+        let logins = match logins(api, pod, namespace, image).await {
+            Ok(logins) => logins,
+            Err(why) => return Some(("ErrImagePull", why)),
+        };
+        match images.pull(image, architecture, &logins).await {
+            Err(why) => return Some(("ErrImagePull", why)),
+            Ok(user) => {
+                if let Some(why) = runs_as_root(pod, container, &user) {
+                    return Some(("CreateContainerConfigError", why));
+                }
+            }
         }
     }
     for (plural, name) in wanted(pod) {
@@ -67,6 +97,57 @@ async fn hindrance(api: &Api, pod: &Value, namespace: &str) -> Option<(&'static 
         }
     }
     None
+}
+
+/// Users and passwords of the pod's pull secrets that are for the image's host. The API server has put those of the
+/// ServiceAccount into the pod.
+async fn logins(
+    api: &Api,
+    pod: &Value,
+    namespace: &str,
+    image: &str,
+) -> Result<Vec<(String, String)>, String> {
+    let host = Images::host_of(image).unwrap_or_default();
+    let mut logins = Vec::new();
+    for named in pod["spec"]["imagePullSecrets"].as_array().into_iter().flatten() {
+        let path = format!("/api/v1/namespaces/{namespace}/secrets/{}", text(named, "/name"));
+        let Ok(secret) = api.get(&path).await else { continue };
+        let data = text(&secret, "/data/.dockerconfigjson");
+        if text(&secret, "/type") != "kubernetes.io/dockerconfigjson" || data.is_empty() {
+            continue;
+        }
+        let bytes = STANDARD.decode(data).map_err(|error| error.to_string())?;
+        let config: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        if !config["auths"].is_null() && !config["auths"].is_object() {
+            return Err("cannot unmarshal auths".to_owned());
+        }
+        for (key, entry) in config["auths"].as_object().into_iter().flatten() {
+            if *key == host || key.starts_with(&format!("{host}/")) {
+                logins.push((text(entry, "/username").to_owned(), text(entry, "/password").to_owned()));
+            }
+        }
+    }
+    Ok(logins)
+}
+
+/// What a kubelet says of a container that must not run as root, and would.
+fn runs_as_root(pod: &Value, container: &Value, user: &str) -> Option<String> {
+    let of = |key: &str| {
+        let own = &container["securityContext"][key];
+        if own.is_null() { &pod["spec"]["securityContext"][key] } else { own }
+    };
+    if of("runAsNonRoot") != true {
+        return None;
+    }
+    match of("runAsUser").as_i64() {
+        Some(0) => Some("container's runAsUser breaks non-root policy".to_owned()),
+        Some(_) => None,
+        None => match user.split(':').next().unwrap_or_default() {
+            "" | "0" => Some("container has runAsNonRoot and image will run as root".to_owned()),
+            name if name.parse::<u32>().is_err() => Some(format!("image has non-numeric user ({name})")),
+            _ => None,
+        },
+    }
 }
 
 fn containers(pod: &Value) -> Vec<&Value> {

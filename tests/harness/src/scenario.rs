@@ -205,6 +205,39 @@ impl Scenario {
         Ok(environment)
     }
 
+    /// The environment's entry as JSON, with what nodes know of the registries.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn environment_on(&self, plane: &ControlPlane) -> io::Result<Value> {
+        let mut environment = self.environment()?;
+        if let Some(images) = plane.images() {
+            let conf = images.registries_conf(&self.objects()?)?;
+            if environment["images"].is_null() {
+                environment["images"] = json!({});
+            }
+            environment["images"]["registries_conf"] = conf.display().to_string().into();
+            environment["images"]["no_own_credentials"] = true.into();
+        }
+        Ok(environment)
+    }
+
+    /// Every object that the scenario speaks of.
+    fn objects(&self) -> io::Result<Vec<Value>> {
+        let mut all = Vec::new();
+        for file in ["cluster.yaml", "live.yaml", "manifests.yaml"] {
+            let path = self.folder.join(file);
+            if path.is_file() {
+                all.extend(documents(&path)?);
+            }
+        }
+        let folder = self.folder.join("manifests");
+        if folder.is_dir() {
+            all.extend(folder_documents(&folder)?);
+        }
+        Ok(all)
+    }
+
     /// Makes the cluster's state, and applies what is there before. Its webhooks are served from then on.
     ///
     /// # Errors
@@ -212,6 +245,9 @@ impl Scenario {
     pub async fn make_state(&self, plane: &ControlPlane) -> io::Result<()> {
         let api = plane.api();
         plane.webhooks().stop();
+        if let Some(images) = plane.images() {
+            images.publish(&self.folder, &self.objects()?)?;
+        }
         self.await_namespaces(api).await?;
         let cluster = self.folder.join("cluster.yaml");
         let objects = if cluster.is_file() { documents(&cluster)? } else { Vec::new() };

@@ -80,7 +80,7 @@ fn perform(scenario: &Scenario, plane: &mut ControlPlane) -> std::io::Result<Row
         })?;
     }
     let kubeconfig = plane.kubeconfig(&scenario.expect.identity.user(), "harness")?;
-    let report = plane.runtime().block_on(run(scenario, &kubeconfig));
+    let report = plane.runtime().block_on(run(scenario, plane, &kubeconfig));
     let landing = match scenario.expect.api_server {
         ApiServer::Stopped => None,
         _ => Some(plane.runtime().block_on(scenario.land(plane))?),
@@ -88,15 +88,18 @@ fn perform(scenario: &Scenario, plane: &mut ControlPlane) -> std::io::Result<Row
     Ok(scenario.judge(&verdict_of(&report), landing.as_ref()))
 }
 
-async fn run(scenario: &Scenario, kubeconfig: &Path) -> Report {
-    let environment = serde_json::json!({"environments": {"scenario": scenario.environment().unwrap()}});
+async fn run(scenario: &Scenario, plane: &ControlPlane, kubeconfig: &Path) -> Report {
+    let entry = scenario.environment_on(plane).unwrap();
+    let environment = serde_json::json!({"environments": {"scenario": entry}});
     let environments = Environments::parse("environment.yaml", &environment.to_string()).unwrap();
     let options = AccessOptions { kubeconfig: Some(kubeconfig.to_owned()), ..AccessOptions::default() };
     let mut preflight = Preflight::new(Cluster::resolve(&options).unwrap())
         .environment(environments.get("scenario").unwrap())
         .manifests(Manifests::from_path(scenario.manifests()).unwrap())
         .plugins(preflight_plugins::builtin())
-        .known_settings(preflight_plugins::known_settings());
+        .known_settings(preflight_plugins::known_settings())
+        // A bare control plane has no registries.
+        .offline(plane.images().is_none());
     if let Some(namespace) = &scenario.expect.namespace {
         preflight = preflight.namespace(namespace);
     }

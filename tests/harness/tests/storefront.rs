@@ -71,6 +71,8 @@ fn live(plane: &ControlPlane) -> Cluster {
 }
 
 fn make_state(plane: &ControlPlane) {
+    let manifests = folder_documents(&example("manifests")).unwrap();
+    plane.images().expect("it has nodes").publish(&example(""), &manifests).unwrap();
     plane.runtime().block_on(async {
         reset(plane.api()).await;
         namespaces_gone(plane.api()).await;

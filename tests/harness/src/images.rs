@@ -1,0 +1,275 @@
+//! Where scenarios' images are, and how a node pulls them.
+//!
+//! Two real registries hold them: `private.example.com` stands for one that wants a password, every other host for
+//! one that does not. Nodes find them with a `registries.conf`, as on clusters with mirrors; `registry.invalid` is
+//! always empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::assets::Unavailable;
+use crate::registry::{Auth, Image, PlatformImage, Registry, RegistryOptions};
+
+/// The host that wants a password.
+pub const PRIVATE: &str = "private.example.com";
+/// Who may pull from it.
+pub const PULLER: (&str, &str) = ("puller", "pull-canary");
+
+/// The registries of scenarios' images.
+pub struct Images {
+    open: Registry,
+    private: Registry,
+    put: Mutex<BTreeMap<String, Published>>,
+    folder: tempfile::TempDir,
+}
+
+/// An image, as `images.yaml` of a scenario says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// Its name, with a tag.
+    image: String,
+    /// Operating systems and architectures; several make an index.
+    #[serde(default = "linux_amd64")]
+    platforms: Vec<String>,
+    /// `USER`.
+    #[serde(default = "somebody")]
+    user: String,
+    /// It is not in the registry.
+    #[serde(default)]
+    absent: bool,
+}
+
+fn linux_amd64() -> Vec<String> {
+    vec!["linux/amd64".to_owned()]
+}
+
+fn somebody() -> String {
+    "1000".to_owned()
+}
+
+impl Images {
+    /// Starts the registries.
+    ///
+    /// # Errors
+    /// They cannot be had, or do not start.
+    pub fn start() -> Result<Self, Unavailable> {
+        let (user, password) = PULLER;
+        let basic = Auth::Basic(vec![(user.to_owned(), password.to_owned())]);
+        let folder = tempfile::Builder::new().prefix("preflight-images").tempdir();
+        Ok(Self {
+            open: Registry::start(&RegistryOptions::default())?,
+            private: Registry::start(&RegistryOptions { auth: basic, ..RegistryOptions::default() })?,
+            put: Mutex::default(),
+            folder: folder.map_err(|error| Unavailable::new(error.to_string()))?,
+        })
+    }
+
+    /// Puts the images of a folder's objects where they belong: as its `images.yaml` says, or else plain ones.
+    ///
+    /// # Errors
+    /// A file cannot be read, or an image cannot be put.
+    pub fn publish(&self, folder: &Path, objects: &[Value]) -> io::Result<()> {
+        let list = folder.join("images.yaml");
+        let mut told: Vec<Published> = Vec::new();
+        if list.is_file() {
+            told = serde_saphyr::from_str(&std::fs::read_to_string(&list)?)
+                .map_err(|error| io::Error::other(format!("{}: {error}", list.display())))?;
+        }
+        for image in images_of(objects) {
+            let known = told.iter().any(|published| published.image == image);
+            if !known && !image.contains(['$', '{', ' ', '@']) {
+                told.push(Published { image, platforms: linux_amd64(), user: somebody(), absent: false });
+            }
+        }
+        for published in told.iter().filter(|published| !published.absent) {
+            self.put(published)?;
+        }
+        Ok(())
+    }
+
+    fn put(&self, published: &Published) -> io::Result<()> {
+        let Some(place) = Place::of(&published.image) else {
+            return Ok(());
+        };
+        let mut put = self.put.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.host == "registry.invalid" || put.get(&published.image) == Some(published) {
+            return Ok(());
+        }
+        let one = |platform: &String| {
+            let (os, architecture) = platform.split_once('/').unwrap_or((platform, ""));
+            PlatformImage::new(os, architecture).user(&published.user)
+        };
+        let image = match published.platforms.as_slice() {
+            [platform] => Image::single(one(platform)),
+            platforms => Image::index(platforms.iter().map(one)),
+        };
+        self.registry(&place.host).put(&place.path(), &place.wanted, &image)?;
+        put.insert(published.image.clone(), published.clone());
+        Ok(())
+    }
+
+    fn registry(&self, host: &str) -> &Registry {
+        if host == PRIVATE { &self.private } else { &self.open }
+    }
+
+    /// A `registries.conf` that leads to every host of the objects' images.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn registries_conf(&self, objects: &[Value]) -> io::Result<PathBuf> {
+        let mut hosts: BTreeSet<String> =
+            images_of(objects).iter().filter_map(|image| Some(Place::of(image)?.host)).collect();
+        hosts.extend([PRIVATE.to_owned(), "docker.io".to_owned()]);
+        let entry = |host: &String| {
+            let at = self.registry(host).host();
+            let below = host.replace(':', "-");
+            format!("[[registry]]\nprefix = \"{host}\"\nlocation = \"{at}/{below}\"\ninsecure = true\n")
+        };
+        let path = self.folder.path().join("registries.conf");
+        std::fs::write(&path, hosts.iter().map(entry).collect::<String>())?;
+        Ok(path)
+    }
+
+    /// Pulls as a node of that architecture: gives the image's user, or why it cannot be pulled.
+    ///
+    /// # Errors
+    /// The registry does not give it, or not for that architecture.
+    pub async fn pull(
+        &self,
+        image: &str,
+        architecture: &str,
+        logins: &[(String, String)],
+    ) -> Result<String, String> {
+        let place = Place::of(image).ok_or_else(|| format!("couldn't parse image name {image:?}"))?;
+        let repository = format!("http://{}/v2/{}", self.registry(&place.host).host(), place.path());
+        let mut last = String::new();
+        let anonymous = [None];
+        let logins: Vec<_> = logins.iter().map(Some).collect();
+        for login in if logins.is_empty() { &anonymous[..] } else { &logins } {
+            match read(&repository, &place.wanted, architecture, *login).await {
+                Ok(user) => return Ok(user),
+                Err(why) => last = why,
+            }
+        }
+        Err(format!("failed to pull {image:?}: {last}"))
+    }
+
+    /// The name by which credentials of an image are looked up.
+    pub(crate) fn host_of(image: &str) -> Option<String> {
+        Some(Place::of(image)?.host)
+    }
+}
+
+async fn read(
+    repository: &str,
+    wanted: &str,
+    architecture: &str,
+    login: Option<&(String, String)>,
+) -> Result<String, String> {
+    let mut manifest = fetch(&format!("{repository}/manifests/{wanted}"), login).await?;
+    if let Some(entries) = manifest["manifests"].as_array() {
+        let fits = |entry: &&Value| entry["platform"]["architecture"] == architecture;
+        let digest = entries.iter().find(fits).and_then(|entry| entry["digest"].as_str());
+        let digest = digest.ok_or("no match for platform in manifest")?;
+        manifest = fetch(&format!("{repository}/manifests/{digest}"), login).await?;
+    }
+    let config = manifest["config"]["digest"].as_str().ok_or("no configuration")?;
+    let config = fetch(&format!("{repository}/blobs/{config}"), login).await?;
+    if config["architecture"] != architecture {
+        return Err("exec format error".to_owned());
+    }
+    Ok(config["config"]["User"].as_str().unwrap_or_default().to_owned())
+}
+
+async fn fetch(url: &str, login: Option<&(String, String)>) -> Result<Value, String> {
+    let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let mut request = Request::get(url).header(
+        "accept",
+        "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+         application/vnd.docker.distribution.manifest.list.v2+json, \
+         application/vnd.docker.distribution.manifest.v2+json",
+    );
+    if let Some((user, password)) = login {
+        request = request
+            .header("authorization", format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
+    }
+    let request = request.body(Full::default()).map_err(|error| error.to_string())?;
+    let answer = client.request(request).await.map_err(|error| error.to_string())?;
+    if answer.status() != 200 {
+        return Err(format!("HTTP {}", answer.status().as_u16()));
+    }
+    let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| error.to_string())
+}
+
+/// Where an image is.
+struct Place {
+    host: String,
+    repository: String,
+    /// Tag or digest.
+    wanted: String,
+}
+
+impl Place {
+    fn of(image: &str) -> Option<Self> {
+        let (name, digest) =
+            image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
+        let (name, tag) = match name.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, tag),
+            _ => (name, "latest"),
+        };
+        let (host, repository) = match name.split_once('/') {
+            Some((host, rest)) if host.contains(['.', ':']) => (host, rest.to_owned()),
+            Some(_) => ("docker.io", name.to_owned()),
+            None => ("docker.io", format!("library/{name}")),
+        };
+        let lower = repository.chars().all(|c| !c.is_ascii_uppercase() && !c.is_whitespace());
+        (lower && !repository.is_empty()).then(|| Self {
+            host: host.to_owned(),
+            repository,
+            wanted: digest.unwrap_or(tag).to_owned(),
+        })
+    }
+
+    /// The repository in the registry that stands for the host.
+    fn path(&self) -> String {
+        format!("{}/{}", self.host.replace(':', "-"), self.repository)
+    }
+}
+
+/// The images that objects name, wherever they do.
+fn images_of(objects: &[Value]) -> BTreeSet<String> {
+    fn collect(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    match value {
+                        Value::String(image) if key == "image" => {
+                            found.insert(image.clone());
+                        }
+                        _ => collect(value, found),
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    objects.iter().for_each(|object| collect(object, &mut found));
+    found
+}
