@@ -5,10 +5,14 @@
 
 #[cfg(feature = "cluster-connectivity")]
 pub mod cluster_connectivity;
+#[cfg(any(feature = "operator-health", feature = "registry-health"))]
+pub mod labels;
 #[cfg(feature = "manifests")]
 pub mod manifests;
-#[cfg(feature = "registry")]
+#[cfg(feature = "registry-health")]
 pub mod nodes;
+#[cfg(feature = "operator-health")]
+pub mod operator_health;
 #[cfg(feature = "registry")]
 pub mod registry;
 #[cfg(feature = "registry-health")]
@@ -33,6 +37,8 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
         Arc::new(manifests::ManifestsPlugin),
         #[cfg(feature = "registry-health")]
         Arc::new(registry_health::RegistryHealth),
+        #[cfg(feature = "operator-health")]
+        Arc::new(operator_health::OperatorHealth),
     ]
 }
 

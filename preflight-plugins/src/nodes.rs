@@ -1,11 +1,11 @@
 //! Which nodes may run a pod, as far as the pod itself and the nodes' labels and taints say.
 
-use std::collections::BTreeMap;
-
 use preflight_core::cluster::Listed;
 use preflight_core::view;
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::labels::{Labels, key_of, meets};
 
 /// What is looked at of a node.
 #[derive(Debug, Default, Deserialize)]
@@ -21,7 +21,7 @@ view!(Node: cluster "" "v1" "nodes" "Node");
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Metadata {
-    labels: BTreeMap<String, String>,
+    labels: Labels,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -105,41 +105,12 @@ fn allows(spec: &Value, name: &str, node: &Node) -> bool {
     selected && near && node.spec.taints.iter().filter(counts).all(tolerated)
 }
 
-fn term_matches(term: &Value, name: &str, labels: &BTreeMap<String, String>) -> bool {
+fn term_matches(term: &Value, name: &str, labels: &Labels) -> bool {
     let list = |key: &str| term[key].as_array().map(Vec::as_slice).unwrap_or_default();
     let (expressions, fields) = (list("matchExpressions"), list("matchFields"));
     (!expressions.is_empty() || !fields.is_empty())
-        && expressions
-            .iter()
-            .all(|wanted| requirement(wanted, labels.get(key_of(wanted)).map(String::as_str)))
-        && fields
-            .iter()
-            .all(|wanted| requirement(wanted, (key_of(wanted) == "metadata.name").then_some(name)))
-}
-
-fn key_of(requirement: &Value) -> &str {
-    requirement["key"].as_str().unwrap_or_default()
-}
-
-/// `staging/src/k8s.io/apimachinery/pkg/labels/selector.go`, v1.36 (`Requirement.Matches`).
-fn requirement(wanted: &Value, value: Option<&str>) -> bool {
-    let values: Vec<&str> =
-        wanted["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let number = |text: &str| text.parse::<i64>().ok();
-    let compare = |greater: bool| match (value.and_then(number), values.first().and_then(|text| number(text)))
-    {
-        (Some(has), Some(limit)) => (greater && has > limit) || (!greater && has < limit),
-        _ => false,
-    };
-    match wanted["operator"].as_str().unwrap_or_default() {
-        "In" => value.is_some_and(|value| values.contains(&value)),
-        "NotIn" => value.is_none_or(|value| !values.contains(&value)),
-        "Exists" => value.is_some(),
-        "DoesNotExist" => value.is_none(),
-        "Gt" => compare(true),
-        "Lt" => compare(false),
-        _ => false,
-    }
+        && expressions.iter().all(|wanted| meets(wanted, labels.get(key_of(wanted)).map(String::as_str)))
+        && fields.iter().all(|wanted| meets(wanted, (key_of(wanted) == "metadata.name").then_some(name)))
 }
 
 /// `staging/src/k8s.io/component-helpers/scheduling/corev1/helpers.go`, v1.36 (`ToleratesTaint`).

@@ -260,14 +260,14 @@ impl Reader {
     ///
     /// # Errors
     /// They cannot be listed, or the plugin did not declare that it reads them.
-    pub(crate) async fn select(
+    pub async fn select(
         &self,
         resource: &Resource,
         namespace: Option<&str>,
         selector: &str,
     ) -> Result<Vec<Value>, ClusterError> {
         let path = resource.path(namespace);
-        self.declared(&path, |read| read.allows_get(resource))?;
+        self.declared(&path, |read| read.allows_select(resource))?;
         let accept = if is_secrets(resource) { METADATA_LIST } else { JSON };
         self.session.select(&path, accept, selector).await
     }

@@ -280,6 +280,12 @@ impl Read {
         Self { of: ReadOf::Resource(resource), verb: "get", view: None }
     }
 
+    /// Lists the objects of a kind that have certain labels, with [`Reader::select`](super::Reader::select).
+    #[must_use]
+    pub const fn select(resource: Resource) -> Self {
+        Self { of: ReadOf::Resource(resource), verb: "list", view: None }
+    }
+
     /// Gets objects by name whose kinds are known only at run time.
     #[must_use]
     pub const fn dynamic(why: &'static str) -> Self {
@@ -325,6 +331,16 @@ impl Read {
         match &self.of {
             ReadOf::Resource(of) => {
                 self.verb == "get" && of.group == resource.group && of.plural == resource.plural
+            }
+            ReadOf::Dynamic { .. } => true,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn allows_select(&self, resource: &Resource) -> bool {
+        match &self.of {
+            ReadOf::Resource(of) => {
+                self.verb == "list" && of.group == resource.group && of.plural == resource.plural
             }
             ReadOf::Dynamic { .. } => true,
             _ => false,

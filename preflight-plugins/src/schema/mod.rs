@@ -16,6 +16,7 @@ mod cel;
 mod celfns;
 mod celscan;
 mod celvalue;
+mod condition;
 mod defaults;
 mod embedded;
 mod formats;
@@ -26,6 +27,7 @@ mod re2;
 mod types;
 mod values;
 
+pub(crate) use condition::condition;
 use serde_json::Value;
 
 /// One step of a path into an object.

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use preflight_core::cluster::AccessOptions;
+use preflight_core::cluster::{AccessOptions, ReadOf};
 use preflight_core::{Cluster, Consequence, Decision, Environments, Manifests, Preflight, Report, Severity};
 use preflight_harness::scenario::{ApiServer, Scenario, Verdict};
 use preflight_harness::{ControlPlane, Options, Row, Unavailable, print_table, reset};
+use serde_json::json;
 
 /// The control plane that scenarios share, one after the other.
 type Shared = Arc<Mutex<Option<Result<ControlPlane, Unavailable>>>>;
@@ -44,7 +45,11 @@ fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result
     let outcome = match scenario.expect.api_server {
         ApiServer::Normal => {
             let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let plane = slot.get_or_insert_with(|| ControlPlane::start(&Options::default()));
+            let plane = slot.get_or_insert_with(|| {
+                let plane = ControlPlane::start(&Options::default())?;
+                plane.runtime().block_on(grant_reads(&plane));
+                Ok(plane)
+            });
             plane.as_mut().map_err(|error| error.clone()).map(|plane| perform(scenario, plane))
         }
         other => {
@@ -70,6 +75,36 @@ fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result
     if wrong.is_empty() { Ok(Completion::Completed) } else { Err(wrong.into()) }
 }
 
+/// Grants the deployer what the checks read beyond what is looked at for permissions, as `preflight rbac` would have it:
+/// what scenarios are about is what it may do to the release's objects.
+async fn grant_reads(plane: &ControlPlane) {
+    let plugins = preflight_plugins::builtin();
+    let descriptors = plugins.iter().map(|plugin| plugin.descriptor());
+    let beyond: Vec<_> = descriptors.filter(|check| check.name() != "cluster-connectivity").collect();
+    let rules: Vec<_> = beyond
+        .iter()
+        .flat_map(|check| check.all_reads())
+        .filter_map(|read| match read.of() {
+            ReadOf::Resource(resource) => Some(json!({
+                "apiGroups": [resource.group], "resources": [resource.plural], "verbs": [read.verb()],
+            })),
+            _ => None,
+        })
+        .collect();
+    // What has such a name is not removed between scenarios.
+    let name = "system:preflight-reads";
+    let group = "rbac.authorization.k8s.io";
+    let role = json!({"apiVersion": format!("{group}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
+    let binding = json!({
+        "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": [{"apiGroup": group, "kind": "User", "name": "deployer"}],
+    });
+    for object in [role, binding] {
+        plane.api().create(&object).await.expect("the role can be made");
+    }
+}
+
 fn perform(scenario: &Scenario, plane: &mut ControlPlane) -> std::io::Result<Row> {
     let scenario = &scenario.filled(plane.webhooks())?;
     let usual = scenario.expect.api_server == ApiServer::Normal;
@@ -90,7 +125,7 @@ fn perform(scenario: &Scenario, plane: &mut ControlPlane) -> std::io::Result<Row
 
 async fn run(scenario: &Scenario, plane: &ControlPlane, kubeconfig: &Path) -> Report {
     let entry = scenario.environment_on(plane).unwrap();
-    let environment = serde_json::json!({"environments": {"scenario": entry}});
+    let environment = json!({"environments": {"scenario": entry}});
     let environments = Environments::parse("environment.yaml", &environment.to_string()).unwrap();
     let options = AccessOptions { kubeconfig: Some(kubeconfig.to_owned()), ..AccessOptions::default() };
     let mut preflight = Preflight::new(Cluster::resolve(&options).unwrap())

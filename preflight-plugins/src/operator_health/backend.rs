@@ -1,0 +1,231 @@
+//! What a webhook is called at: is its Service there, with that port and a ready endpoint, and is its authority valid?
+//!
+//! As the API server finds it: `staging/src/k8s.io/apiserver/pkg/util/webhook/client.go` and
+//! `staging/src/k8s.io/kube-aggregator/pkg/apiserver/resolvers.go`, v1.36.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use preflight_core::cluster::{ClusterError, Reader};
+use preflight_core::release::Release;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::{endpoint_slices, services};
+
+/// A certificate that expires within this time is told, in seconds: a week.
+const SOON: i64 = 7 * 24 * 3600;
+
+/// `clientConfig` of a webhook.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct ClientConfig {
+    pub(super) service: Option<ServiceReference>,
+    pub(super) url: Option<String>,
+    pub(super) ca_bundle: Option<String>,
+}
+
+/// The Service that a webhook is called at.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ServiceReference {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    port: Option<i64>,
+}
+
+/// What is known of what a webhook is called at.
+#[derive(Debug, Clone)]
+pub(super) enum Health {
+    /// It can be called, as far as can be seen.
+    Well,
+    /// It cannot.
+    Broken { why: String, remedy: String, command: String },
+    /// That cannot be seen from here.
+    Unseen { why: String, advice: String },
+}
+
+/// What is known of the authority that vouches for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Authority {
+    /// Valid for longer than a week.
+    Valid,
+    /// Valid, and not for long: hours left.
+    Expiring(i64),
+    /// The API server cannot use it.
+    Broken(String),
+    /// None is given: the API server's own authorities count.
+    Default,
+}
+
+/// Looks each Service up once.
+pub(super) struct Backends<'a> {
+    cluster: &'a Reader,
+    release: &'a Release,
+    known: Mutex<BTreeMap<String, Health>>,
+}
+
+impl<'a> Backends<'a> {
+    pub(super) fn new(cluster: &'a Reader, release: &'a Release) -> Self {
+        Self { cluster, release, known: Mutex::default() }
+    }
+
+    pub(super) async fn health(&self, config: &ClientConfig) -> Health {
+        let Some(service) = &config.service else {
+            let url = config.url.as_deref().unwrap_or_default();
+            let host = url.split('/').nth(2).unwrap_or(url);
+            return Health::Unseen {
+                why: format!("it is called at {host}, by the API server and not from here"),
+                advice: "call it from the control plane, or accept not knowing it with `on_unknown`"
+                    .to_owned(),
+            };
+        };
+        let port = service.port.unwrap_or(443);
+        let key = format!("{}/{}:{port}", service.namespace, service.name);
+        let mut known = self.known.lock().await;
+        if let Some(health) = known.get(&key) {
+            return health.clone();
+        }
+        let health = match self.look(service, port).await {
+            Ok(health) => health,
+            Err(error) => Health::Unseen {
+                advice: error.advice().unwrap_or_else(|| "ask again".to_owned()),
+                why: error.to_string(),
+            },
+        };
+        known.insert(key, health.clone());
+        health
+    }
+
+    /// Whether the release brings, or changes, what a webhook is called at.
+    pub(super) fn comes_with_release(&self, config: &ClientConfig) -> bool {
+        config.service.as_ref().is_some_and(|service| {
+            self.release.of_kind("", "Service").any(|(_, planned)| {
+                planned.object.name() == Some(&service.name)
+                    && planned.namespace.as_deref() == Some(&service.namespace)
+            })
+        })
+    }
+
+    async fn look(&self, reference: &ServiceReference, port: i64) -> Result<Health, ClusterError> {
+        let ServiceReference { namespace, name, .. } = reference;
+        let broken = |why: String, remedy: &str, command: String| {
+            Ok(Health::Broken { why, remedy: remedy.to_owned(), command })
+        };
+        let describe = format!("kubectl describe service {name} -n {namespace}");
+        let Some(service) = self.cluster.get(&services(), Some(namespace), name).await? else {
+            let why = format!("the Service {namespace}/{name} does not exist");
+            let get = format!("kubectl get services -n {namespace}");
+            return broken(why, "Install what serves the webhook, or remove its configuration", get);
+        };
+        let spec = &service["spec"];
+        if spec["type"] == "ExternalName" {
+            return Ok(Health::Unseen {
+                why: format!("the Service {namespace}/{name} leads outside of the cluster"),
+                advice: "call it from the control plane, or accept not knowing it with `on_unknown`"
+                    .to_owned(),
+            });
+        }
+        if spec["clusterIP"] == "None" {
+            let why =
+                format!("the Service {namespace}/{name} is headless, and the API server calls none of those");
+            return broken(why, "Give the Service a cluster IP", describe);
+        }
+        let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let Some(served) = ports.iter().find(|served| served["port"].as_i64() == Some(port)) else {
+            let why = format!("the Service {namespace}/{name} has no port {port}");
+            return broken(
+                why,
+                "Correct the port of the webhook's clientConfig, or of the Service",
+                describe,
+            );
+        };
+        let selector = format!("kubernetes.io/service-name={name}");
+        let slices = self.cluster.select(&endpoint_slices(), Some(namespace), &selector).await?;
+        let port_name = served["name"].as_str().unwrap_or_default();
+        if slices.iter().any(|slice| has_ready_endpoint(slice, port_name)) {
+            return Ok(Health::Well);
+        }
+        let why = format!("the Service {namespace}/{name} has no ready endpoint");
+        let get = format!("kubectl get endpointslices -n {namespace} -l {selector}");
+        broken(why, "Mend the pods behind it", get)
+    }
+}
+
+/// An endpoint that does not say whether it is ready, is.
+fn has_ready_endpoint(slice: &Value, port: &str) -> bool {
+    let named = |ports: &Vec<Value>| ports.iter().any(|has| has["name"].as_str().unwrap_or_default() == port);
+    let ready = |endpoint: &Value| endpoint["conditions"]["ready"] != false;
+    slice["ports"].as_array().is_some_and(named)
+        && slice["endpoints"].as_array().is_some_and(|endpoints| endpoints.iter().any(ready))
+}
+
+/// Judges a `caBundle`. One certificate that is valid is enough; a leaf whose authority has expired is refused.
+pub(super) fn authority(config: &ClientConfig) -> Authority {
+    let Some(bundle) = config.ca_bundle.as_deref().filter(|bundle| !bundle.is_empty()) else {
+        return Authority::Default;
+    };
+    let pem = STANDARD.decode(bundle).unwrap_or_default();
+    let blocks = x509_parser::pem::Pem::iter_from_buffer(&pem).filter_map(Result::ok);
+    let mut ends = Vec::new();
+    for block in blocks.filter(|block| block.label == "CERTIFICATE") {
+        if let Ok(certificate) = block.parse_x509() {
+            let validity = certificate.validity();
+            ends.push((validity.not_before.timestamp(), validity.not_after.timestamp()));
+        }
+    }
+    if ends.is_empty() {
+        return Authority::Broken("holds no certificate".to_owned());
+    }
+    let now = Timestamp::now().as_second();
+    let last = ends.iter().filter(|(from, _)| *from <= now).map(|(_, to)| *to).max();
+    let date = |at: i64| Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string());
+    match last {
+        None => Authority::Broken("is not valid yet".to_owned()),
+        Some(end) if end < now => Authority::Broken(format!("expired on {}", date(end))),
+        Some(end) if end < now + SOON => Authority::Expiring((end - now) / 3600),
+        Some(_) => Authority::Valid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use serde_json::json;
+
+    use super::*;
+
+    fn bundle(from: i32, to: i32) -> String {
+        let mut params = CertificateParams::new(vec!["a".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    fn judged(pem: &str) -> Authority {
+        authority(&ClientConfig { ca_bundle: Some(STANDARD.encode(pem)), ..ClientConfig::default() })
+    }
+
+    #[test]
+    fn one_valid_certificate_is_enough() {
+        let (old, good) = (bundle(2001, 2002), bundle(2001, 4000));
+        assert_eq!(judged(&good), Authority::Valid);
+        assert_eq!(judged(&format!("{old}{good}")), Authority::Valid);
+        assert_eq!(judged(&old), Authority::Broken("expired on 2002-01-01T00:00:00Z".to_owned()));
+        assert_eq!(judged(&bundle(3000, 3001)), Authority::Broken("is not valid yet".to_owned()));
+        assert!(matches!(judged("rubbish"), Authority::Broken(_)));
+        assert_eq!(authority(&ClientConfig::default()), Authority::Default);
+    }
+
+    #[test]
+    fn endpoints_count_if_they_are_ready_and_have_the_port() {
+        let slice = |ready: Value| json!({"ports": [{"name": "https", "port": 8443}], "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}]});
+        assert!(has_ready_endpoint(&slice(json!(true)), "https"));
+        assert!(has_ready_endpoint(&slice(json!(null)), "https"));
+        assert!(!has_ready_endpoint(&slice(json!(false)), "https"));
+        assert!(!has_ready_endpoint(&slice(json!(true)), "other"));
+        assert!(!has_ready_endpoint(&json!({"ports": [{"name": "https"}], "endpoints": null}), "https"));
+    }
+}

@@ -1,0 +1,150 @@
+//! Custom resources against the schema of their definition.
+
+use preflight_core::release::{Live, Planned};
+use preflight_core::{Examination, FieldPath, Method, Remediation, RuleCheck, Subject};
+use serde_json::Value;
+
+use super::CUSTOM_RESOURCE_INVALID;
+use crate::schema::{Judgement, Segment, judge};
+
+/// Violations of one object that are told.
+const TOLD: usize = 10;
+
+pub(super) fn examine(
+    check: &Examination,
+    rule: &mut RuleCheck<'_>,
+    method: Method,
+    planned: &Planned,
+    definition: &Value,
+) {
+    let object = &planned.object;
+    let versions = definition["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Some(version) = versions.iter().find(|version| version["name"] == object.version()) else {
+        // That the version is not served is another rule's to tell.
+        return;
+    };
+    let schema = &version["schema"]["openAPIV3Schema"];
+    let preserve = definition["spec"]["preserveUnknownFields"] == true;
+    let has_status = version["subresources"].get("status").is_some();
+    let mut written = (*planned.effective).clone();
+    let live = match &planned.live {
+        Live::Present(live) => Some(live.as_ref()),
+        Live::Unknown(_) => None,
+        _ => None,
+    };
+    if has_status && let Some(written) = written.as_object_mut() {
+        written.remove("status");
+    }
+    rule.examined();
+    if schema.is_null() {
+        return;
+    }
+    let judgement = match live {
+        None => judge(schema, &written, None, preserve),
+        Some(live) => of_update(schema, &written, live, preserve),
+    };
+    tell(check, rule, method, planned, &judgement);
+}
+
+/// What is stored after an update is what is written, merged with what is there. How lists are merged depends on how
+/// it is applied, so only what holds either way counts.
+fn of_update(schema: &Value, written: &Value, live: &Value, preserve: bool) -> Judgement {
+    let mut merged = live.clone();
+    merge(&mut merged, written);
+    let (alone, together) =
+        (judge(schema, written, Some(live), preserve), judge(schema, &merged, Some(live), preserve));
+    let mut judgement = Judgement {
+        undecided: [alone.undecided.clone(), together.undecided.clone()].concat(),
+        // Only what is sent is looked at for unknown fields.
+        unknown_fields: alone.unknown_fields,
+        ..Judgement::default()
+    };
+    for violation in &together.violations {
+        if alone.violations.iter().any(|other| other.path == violation.path) {
+            judgement.violations.push(violation.clone());
+        } else {
+            let why = format!("whether this stays so depends on what is there: {}", violation.message);
+            judgement.undecided.push((violation.path.clone(), why));
+        }
+    }
+    judgement
+}
+
+/// JSON merge patch (RFC 7396), as client-side apply uses it for custom resources.
+fn merge(into: &mut Value, patch: &Value) {
+    match (into, patch) {
+        (Value::Object(into), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    into.remove(key);
+                } else {
+                    merge(into.entry(key.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (into, patch) => *into = patch.clone(),
+    }
+}
+
+fn tell(
+    check: &Examination,
+    rule: &mut RuleCheck<'_>,
+    method: Method,
+    planned: &Planned,
+    judgement: &Judgement,
+) {
+    let object = &planned.object;
+    let explain = format!(
+        "kubectl explain {} --api-version={} --recursive",
+        object.kind().to_lowercase(),
+        object.api_version()
+    );
+    for violation in judgement.violations.iter().take(TOLD) {
+        let path = field_path(&violation.path);
+        rule.predict(
+            Subject::at(object, &path),
+            format!("{} is refused: {}", object.id(), sentence(&path, &violation.message)),
+            Remediation::new("Correct the field as its definition describes it").command(explain.clone()),
+        );
+    }
+    // kubectl asks for strict validation; Helm leaves it at warnings.
+    let strict = method != Method::Helm;
+    for path in judgement.unknown_fields.iter().take(TOLD) {
+        let path = field_path(path);
+        let subject = Subject::at(object, &path);
+        let remedy = Remediation::new("Remove the field, or correct its name").command(explain.clone());
+        if strict {
+            rule.predict(
+                subject,
+                format!("{} has the field {path}, which its definition does not know", object.id()),
+                remedy,
+            );
+        } else {
+            let message = format!(
+                "{} has the field {path}, which its definition does not know: it is dropped",
+                object.id()
+            );
+            rule.warn(subject, message, remedy);
+        }
+    }
+    if judgement.violations.is_empty()
+        && let Some((path, why)) = judgement.undecided.first()
+    {
+        let path = field_path(path);
+        let place = if path.to_string().is_empty() { String::new() } else { format!(", {path}") };
+        let why = format!("{}{place}: {why}", object.id());
+        check.unknown(&[&CUSTOM_RESOURCE_INVALID], why, "kubectl apply --dry-run=server -f FILE");
+    }
+}
+
+fn sentence(path: &FieldPath, message: &str) -> String {
+    let path = path.to_string();
+    if path.is_empty() { message.to_owned() } else { format!("{path}: {message}") }
+}
+
+fn field_path(segments: &[Segment]) -> FieldPath {
+    segments.iter().fold(FieldPath::root(), |path, segment| match segment {
+        Segment::Key(key) => path.key(key.clone()),
+        Segment::Index(at) => path.index(*at),
+    })
+}

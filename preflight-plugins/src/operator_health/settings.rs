@@ -1,0 +1,68 @@
+//! What an environment says of the operators that it requires.
+
+use std::collections::BTreeMap;
+
+use preflight_core::{Environment, FieldPath, Settings, SettingsProblem};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Operators that the cluster must have, by a name of the environment's choosing.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Operators(pub BTreeMap<String, Operator>);
+
+/// How an operator is found: by one of `deployment`, `stateful_set`, `daemon_set`, `selector` and
+/// `cluster_service_version`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Operator {
+    /// Its namespace.
+    pub namespace: String,
+    /// Name of its Deployment.
+    #[serde(default)]
+    pub deployment: Option<String>,
+    /// Name of its StatefulSet.
+    #[serde(default)]
+    pub stateful_set: Option<String>,
+    /// Name of its DaemonSet.
+    #[serde(default)]
+    pub daemon_set: Option<String>,
+    /// Labels of its Deployments, StatefulSets and DaemonSets: `app=cert-manager`.
+    #[serde(default)]
+    pub selector: Option<String>,
+    /// Name of its ClusterServiceVersion, where the Operator Lifecycle Manager keeps it.
+    #[serde(default)]
+    pub cluster_service_version: Option<String>,
+    /// Name of the Lease by which its replicas choose their leader.
+    #[serde(default)]
+    pub lease: Option<String>,
+    /// The Lease's namespace, where it is another.
+    #[serde(default)]
+    pub lease_namespace: Option<String>,
+}
+
+impl Settings for Operators {
+    const SECTION: &'static str = "operators";
+
+    fn validate(&self, _environment: &Environment) -> Result<(), SettingsProblem> {
+        for (name, operator) in &self.0 {
+            let ways = [
+                &operator.deployment,
+                &operator.stateful_set,
+                &operator.daemon_set,
+                &operator.selector,
+                &operator.cluster_service_version,
+            ];
+            let given = ways.iter().filter(|way| way.is_some()).count();
+            if given != 1 {
+                return Err(SettingsProblem::new(
+                    FieldPath::root().key(name.clone()),
+                    format!("the operator `{name}` is to be found in {given} ways instead of one"),
+                    "name one of deployment, stateful_set, daemon_set, selector and cluster_service_version",
+                ));
+            }
+        }
+        Ok(())
+    }
+}

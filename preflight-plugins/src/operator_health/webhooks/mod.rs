@@ -1,0 +1,352 @@
+//! Admission webhooks that will be called for the release.
+
+mod matching;
+
+use std::collections::BTreeSet;
+
+use preflight_core::cluster::{Discovery, Reader};
+use preflight_core::release::Release;
+use preflight_core::{Examination, Remediation, RuleCheck, Subject, view};
+use serde::Deserialize;
+
+use super::backend::{Authority, Backends, ClientConfig, Health, authority};
+use super::requests::{Request, Requests};
+use super::{OF_WEBHOOKS, WEBHOOK_AUTHORITY, WEBHOOK_DRY_RUN, WEBHOOK_TIMEOUTS, WEBHOOK_UNAVAILABLE};
+pub(super) use matching::{Criteria, Matched};
+
+/// How long the API server works on a request that writes, in seconds (`requestTimeoutUpperBound`,
+/// `staging/src/k8s.io/apiserver/pkg/endpoints/handlers/rest.go`, v1.36).
+const REQUEST_SECONDS: i64 = 34;
+/// How long a webhook may take that does not say so itself, in seconds.
+const DEFAULT_SECONDS: i64 = 10;
+
+/// A ValidatingWebhookConfiguration, as far as it is looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Validating {
+    webhooks: Vec<Webhook>,
+}
+
+view!(Validating: cluster "admissionregistration.k8s.io" "v1" "validatingwebhookconfigurations" "ValidatingWebhookConfiguration");
+
+/// A MutatingWebhookConfiguration, as far as it is looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Mutating {
+    webhooks: Vec<Webhook>,
+}
+
+view!(Mutating: cluster "admissionregistration.k8s.io" "v1" "mutatingwebhookconfigurations" "MutatingWebhookConfiguration");
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Webhook {
+    name: String,
+    client_config: ClientConfig,
+    failure_policy: Option<String>,
+    side_effects: Option<String>,
+    timeout_seconds: Option<i64>,
+    #[serde(flatten)]
+    criteria: Criteria,
+}
+
+impl Webhook {
+    /// Whether what it cannot answer is refused. That is the default.
+    fn fails(&self) -> bool {
+        self.failure_policy.as_deref() != Some("Ignore")
+    }
+
+    fn seconds(&self) -> i64 {
+        self.timeout_seconds.unwrap_or(DEFAULT_SECONDS)
+    }
+}
+
+/// A webhook with where it is configured.
+struct Configured {
+    kind: &'static str,
+    configuration: String,
+    webhook: Webhook,
+    /// From which place of the release on it is there, where the release brings it.
+    from: Option<usize>,
+}
+
+impl Configured {
+    fn mutates(&self) -> bool {
+        self.kind == "MutatingWebhookConfiguration"
+    }
+
+    fn told(&self) -> String {
+        format!("The webhook {} of {} {}", self.webhook.name, self.kind, self.configuration)
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::new(format!("{} {}", self.kind, self.configuration))
+    }
+
+    fn command(&self) -> String {
+        format!("kubectl get {} {} -o yaml", self.kind.to_lowercase(), self.configuration)
+    }
+}
+
+struct Rules<'a> {
+    check: &'a Examination,
+    unavailable: RuleCheck<'a>,
+    authority: RuleCheck<'a>,
+    timeouts: RuleCheck<'a>,
+    dry_run: RuleCheck<'a>,
+}
+
+pub(super) async fn examine(
+    check: &Examination,
+    cluster: &Reader,
+    release: &Release,
+    requests: &Requests<'_>,
+    backends: &Backends<'_>,
+) {
+    let (validating, mutating, discovery) =
+        futures::join!(cluster.list::<Validating>(), cluster.list::<Mutating>(), cluster.discovery());
+    let Some(validating) = check.need(OF_WEBHOOKS, validating) else { return };
+    let Some(mutating) = check.need(OF_WEBHOOKS, mutating) else { return };
+    let Some(discovery) = check.need(OF_WEBHOOKS, discovery) else { return };
+    let mut all = Vec::new();
+    for (_, name, configuration) in mutating.iter() {
+        add(&mut all, "MutatingWebhookConfiguration", name, &configuration.webhooks, release);
+    }
+    for (_, name, configuration) in validating.iter() {
+        add(&mut all, "ValidatingWebhookConfiguration", name, &configuration.webhooks, release);
+    }
+    of_release(&mut all, release);
+    let mut rules = Rules {
+        check,
+        unavailable: check.rule(&WEBHOOK_UNAVAILABLE),
+        authority: check.rule(&WEBHOOK_AUTHORITY),
+        timeouts: check.rule(&WEBHOOK_TIMEOUTS),
+        dry_run: check.rule(&WEBHOOK_DRY_RUN),
+    };
+    let matched: Vec<Vec<&Request<'_>>> =
+        all.iter().map(|configured| rules.matched(configured, requests, &discovery)).collect();
+    for (configured, requests) in all.iter().zip(&matched) {
+        if !requests.is_empty() {
+            rules.webhook(configured, requests, backends).await;
+        }
+    }
+    rules.time(&all, &matched, requests);
+    rules.unavailable.conclude("webhooks that are called for the release");
+    rules.authority.conclude("webhooks that are called for the release");
+    rules.timeouts.conclude("requests that webhooks are called for");
+    rules.dry_run.conclude("webhooks that are called for the release");
+}
+
+fn add(all: &mut Vec<Configured>, kind: &'static str, name: &str, webhooks: &[Webhook], release: &Release) {
+    // What the release changes counts as it will be.
+    let changed = release
+        .of_kind("admissionregistration.k8s.io", kind)
+        .any(|(_, planned)| planned.object.name() == Some(name));
+    if !changed {
+        all.extend(webhooks.iter().map(|webhook| Configured {
+            kind,
+            configuration: name.to_owned(),
+            webhook: webhook.clone(),
+            from: None,
+        }));
+    }
+}
+
+/// The webhooks that the release itself configures.
+fn of_release(all: &mut Vec<Configured>, release: &Release) {
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        for (position, planned) in release.of_kind("admissionregistration.k8s.io", kind) {
+            let webhooks = serde_json::from_value::<Vec<Webhook>>(planned.effective["webhooks"].clone());
+            let name = planned.object.display_name().to_owned();
+            all.extend(webhooks.unwrap_or_default().into_iter().map(|webhook| Configured {
+                kind,
+                configuration: name.clone(),
+                webhook,
+                from: Some(position),
+            }));
+        }
+    }
+}
+
+impl Rules<'_> {
+    /// The requests that a webhook is called for. Those of which that cannot be told make the rules unknown.
+    fn matched<'r>(
+        &self,
+        configured: &Configured,
+        requests: &'r Requests<'_>,
+        discovery: &Discovery,
+    ) -> Vec<&'r Request<'r>> {
+        let mut matched = Vec::new();
+        let mut unsure = None;
+        for request in &requests.all {
+            // Controllers act when the release is there as a whole.
+            if configured.from.is_some_and(|from| request.position <= from && !request.by_controller) {
+                continue;
+            }
+            match configured.webhook.criteria.matches(request, &requests.namespaces, discovery) {
+                Matched::No => {}
+                Matched::Yes => matched.push(request),
+                Matched::Unsure(why) => {
+                    unsure.get_or_insert((request, why));
+                }
+            }
+        }
+        if let (Some((request, why)), true) = (unsure, matched.is_empty()) {
+            let why = format!("{} may be called for {}: {why}", configured.told(), request.told());
+            let rules = if configured.webhook.fails() { OF_WEBHOOKS } else { &[] };
+            self.check.unknown(rules, why, configured.command());
+        }
+        matched
+    }
+
+    async fn webhook(&mut self, configured: &Configured, requests: &[&Request<'_>], backends: &Backends<'_>) {
+        let Configured { webhook, .. } = configured;
+        let config = &webhook.client_config;
+        self.unavailable.examined();
+        let stops = stops(configured, requests, backends);
+        match backends.health(config).await {
+            Health::Well => {}
+            Health::Broken { why, remedy, command } => {
+                let message = format!(
+                    "{} is called for {} and cannot answer: {why}",
+                    configured.told(),
+                    called_for(requests)
+                );
+                let remedy = Remediation::new(remedy).command(command).command(configured.command());
+                tell(&mut self.unavailable, configured, requests, &stops, &message, remedy);
+            }
+            Health::Unseen { why, advice } if webhook.fails() => {
+                let message = format!("{} is called for {}: {why}", configured.told(), called_for(requests));
+                self.check.unknown(&[&WEBHOOK_UNAVAILABLE], message, advice);
+            }
+            Health::Unseen { .. } => {}
+        }
+        self.authority.examined();
+        let message = |why: &str| format!("The caBundle of {} {why}", lower(&configured.told()));
+        let remedy = || {
+            Remediation::new("Renew the authority's certificate, and put it into caBundle")
+                .command(configured.command())
+        };
+        match authority(config) {
+            Authority::Valid => {}
+            Authority::Expiring(hours) => {
+                let message = message(&format!("expires in {hours} h"));
+                self.authority.warn(configured.subject(), message, remedy());
+            }
+            Authority::Broken(why) => {
+                let message = message(&format!("{why}, and it is called for {}", called_for(requests)));
+                tell(&mut self.authority, configured, requests, &stops, &message, remedy());
+            }
+            Authority::Default if webhook.fails() => {
+                let why =
+                    message("is empty, so the API server's own authorities must have signed its certificate");
+                self.check.unknown(&[&WEBHOOK_AUTHORITY], why, configured.command());
+            }
+            Authority::Default => {
+                let message =
+                    message("is empty, so the API server's own authorities must have signed its certificate");
+                self.authority.warn(configured.subject(), message, remedy());
+            }
+        }
+        self.dry_run.examined();
+        if !matches!(webhook.side_effects.as_deref(), Some("None" | "NoneOnDryRun")) {
+            self.dry_run.warn(
+                configured.subject(),
+                format!(
+                    "{} does not say that it has no side effects, so no dry-run passes it",
+                    configured.told()
+                ),
+                Remediation::new("Set sideEffects to None or NoneOnDryRun, if that is true")
+                    .command(configured.command()),
+            );
+        }
+    }
+
+    /// What all webhooks of one request may take together.
+    fn time(&mut self, all: &[Configured], matched: &[Vec<&Request<'_>>], requests: &Requests<'_>) {
+        let mut told = BTreeSet::new();
+        for request in &requests.all {
+            let called: Vec<_> = all
+                .iter()
+                .zip(matched)
+                .filter(|(_, matched)| matched.iter().any(|other| std::ptr::eq(*other, request)))
+                .map(|(configured, _)| configured)
+                .collect();
+            if called.is_empty() {
+                continue;
+            }
+            self.timeouts.examined();
+            let mutating =
+                called.iter().filter(|one| one.mutates()).map(|one| one.webhook.seconds()).sum::<i64>();
+            let validating =
+                called.iter().filter(|one| !one.mutates()).map(|one| one.webhook.seconds()).max();
+            let seconds = mutating + validating.unwrap_or(0);
+            let names: Vec<_> = called.iter().map(|one| one.webhook.name.as_str()).collect();
+            if seconds < REQUEST_SECONDS || !told.insert(names.clone()) {
+                continue;
+            }
+            self.timeouts.warn(
+                request.subject(),
+                format!(
+                    "If they do not answer, the webhooks for {} take {seconds} s, and a request has {REQUEST_SECONDS} s: {}",
+                    request.told(),
+                    names.join(", ")
+                ),
+                Remediation::new("Shorten timeoutSeconds, or narrow down what the webhooks match")
+                    .command("kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations"),
+            );
+        }
+    }
+}
+
+/// Which of the requests would keep the release from landing.
+struct Stops<'a>(Vec<&'a Request<'a>>);
+
+fn stops<'a>(configured: &Configured, requests: &[&'a Request<'a>], backends: &Backends<'_>) -> Stops<'a> {
+    let heals = backends.comes_with_release(&configured.webhook.client_config);
+    // What a controller is refused it tries again; if the release mends the webhook, it will succeed, unless it is
+    // the webhook's own pods that are refused.
+    let own = |request: &Request<'_>| {
+        let service = configured.webhook.client_config.service.as_ref();
+        service.is_some_and(|service| request.namespace == Some(service.namespace.as_str()))
+    };
+    let stops = |request: &&&Request<'_>| {
+        configured.webhook.fails()
+            && request.lands_anyway.is_none()
+            && !(request.by_controller && heals && !own(request))
+    };
+    Stops(requests.iter().filter(stops).copied().collect())
+}
+
+fn tell(
+    rule: &mut RuleCheck<'_>,
+    configured: &Configured,
+    requests: &[&Request<'_>],
+    stops: &Stops<'_>,
+    message: &str,
+    remedy: Remediation,
+) {
+    if let Some(request) = stops.0.first() {
+        return rule.predict(request.subject(), message, remedy);
+    }
+    let anyway = requests.iter().find_map(|request| request.lands_anyway);
+    let why = match (configured.webhook.fails(), anyway) {
+        (false, _) => "it is ignored then",
+        (true, Some(why)) => why,
+        (true, None) => "the release brings what it is called at, and controllers try again",
+    };
+    let subject = requests.first().map_or_else(|| configured.subject(), |request| request.subject());
+    rule.warn(subject, format!("{message} ({why})"), remedy);
+}
+
+fn called_for(requests: &[&Request<'_>]) -> String {
+    match requests {
+        [] => String::new(),
+        [one] => one.told(),
+        [first, rest @ ..] => format!("{} and {} more", first.told(), rest.len()),
+    }
+}
+
+fn lower(text: &str) -> String {
+    text.strip_prefix("The ").map_or_else(|| text.to_owned(), |rest| format!("the {rest}"))
+}
