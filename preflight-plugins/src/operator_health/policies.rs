@@ -175,8 +175,8 @@ async fn problem(
     let broken = |why: String| if ignores { Problem::Passes(why) } else { Problem::Refuses(why) };
     let (kind, reference) = match (&policy.spec.param_kind, &binding.param_ref) {
         (Some(kind), Some(reference)) => (kind, reference),
-        (Some(_), None) => return broken("it takes parameters, and its binding names none".to_owned()),
-        (None, _) => return Problem::None,
+        // Without a reference it is evaluated with no parameters.
+        _ => return Problem::None,
     };
     let (group, version) = kind.api_version.split_once('/').unwrap_or(("", &kind.api_version));
     let served = match discovery.lookup(group, version, &kind.kind) {
@@ -192,7 +192,10 @@ async fn problem(
         }
     };
     let namespace = match (served.namespaced, &reference.namespace) {
-        (false, _) => None,
+        (false, Some(_)) => {
+            return broken("its binding names a namespace, and its parameters have none".to_owned());
+        }
+        (false, None) => None,
         (true, Some(named)) => Some(named.clone()),
         (true, None) => match request.namespace {
             Some(own) => Some(own.to_owned()),

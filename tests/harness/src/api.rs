@@ -112,6 +112,15 @@ impl Api {
         self.ask("POST", &path, "application/json", Some(object)).await
     }
 
+    /// Asks whether an object could be created.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn dry_run(&self, object: &Value) -> Result<Value, ApiError> {
+        let path = format!("{}?dryRun=All", self.list_path(object).await?);
+        self.ask("POST", &path, "application/json", Some(object)).await
+    }
+
     /// Merges a patch into what is at a path.
     ///
     /// # Errors

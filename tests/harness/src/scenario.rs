@@ -390,6 +390,9 @@ async fn make_cluster_with(api: &Api, objects: &[Value], webhooks: Option<&Webho
         webhooks.serve(api).await?;
     }
     applied.extend(create_all(api, then).await?);
+    if objects.iter().any(|object| object["kind"] == "ValidatingAdmissionPolicy") {
+        await_policies(api).await?;
+    }
     let marked = |done: &&Applied| {
         done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some())
     };
@@ -398,6 +401,38 @@ async fn make_cluster_with(api: &Api, objects: &[Value], webhooks: Option<&Webho
         api.delete(&path).await.map_err(other)?;
     }
     settle_namespaces(api, &applied).await;
+    Ok(())
+}
+
+/// Waits until the API server goes by the policies that were made: it takes new ones up together, so one more that
+/// shows itself shows that the others count too.
+async fn await_policies(api: &Api) -> io::Result<()> {
+    // An earlier one of the same name might still count.
+    let name = format!("sentinel-{}", jiff::Timestamp::now().as_nanosecond());
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
+                "resourceNames": [name]}]},
+            "validations": [{"expression": "false"}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]},
+    });
+    for object in [policy, binding] {
+        api.create(&object).await.map_err(other)?;
+    }
+    let probe = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
+    });
+    let until = std::time::Instant::now() + PATIENCE;
+    while api.dry_run(&probe).await.is_ok() && std::time::Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     Ok(())
 }
 
