@@ -155,7 +155,8 @@ impl Wire {
         let retry_after = header(&head, "retry-after").and_then(|value| value.trim().parse().ok());
         let retry_after = retry_after.map(Duration::from_secs);
         let body = read_capped(body, question).await?;
-        tracing::debug!(question, code, bytes = body.len(), elapsed = ?started.elapsed(), "answered");
+        let (query, elapsed) = (&asked.query, started.elapsed());
+        tracing::debug!(question, ?query, code, bytes = body.len(), ?elapsed, "answered");
         Ok((Reply { code, date, body }, retry_after))
     }
 

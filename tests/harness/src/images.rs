@@ -36,6 +36,15 @@ pub struct Images {
     folder: tempfile::TempDir,
 }
 
+/// An image that a node has pulled.
+#[derive(Debug, Clone)]
+pub struct Pulled {
+    /// `USER`.
+    pub user: String,
+    /// Digest of what the reference led to.
+    pub digest: String,
+}
+
 /// An image, as `images.yaml` of a scenario says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +60,9 @@ pub struct Published {
     /// It is not in the registry.
     #[serde(default)]
     absent: bool,
+    /// `USER` of the image that takes its place under the same tag, once what is live before the release is there.
+    #[serde(default)]
+    then_user: Option<String>,
 }
 
 fn linux_amd64() -> Vec<String> {
@@ -92,11 +104,36 @@ impl Images {
         for image in images_of(objects) {
             let known = told.iter().any(|published| published.image == image);
             if !known && !image.contains(['$', '{', ' ', '@']) {
-                told.push(Published { image, platforms: linux_amd64(), user: somebody(), absent: false });
+                told.push(Published {
+                    image,
+                    platforms: linux_amd64(),
+                    user: somebody(),
+                    absent: false,
+                    then_user: None,
+                });
             }
         }
         for published in told.iter().filter(|published| !published.absent) {
             self.put(published)?;
+        }
+        Ok(())
+    }
+
+    /// Puts other images in the place of those that move.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub fn move_tags(&self, folder: &Path) -> io::Result<()> {
+        let list = folder.join("images.yaml");
+        if !list.is_file() {
+            return Ok(());
+        }
+        let told: Vec<Published> = serde_saphyr::from_str(&std::fs::read_to_string(&list)?)
+            .map_err(|error| io::Error::other(format!("{}: {error}", list.display())))?;
+        for published in told {
+            if let Some(user) = &published.then_user {
+                self.put(&Published { user: user.clone(), ..published.clone() })?;
+            }
         }
         Ok(())
     }
@@ -144,7 +181,7 @@ impl Images {
         Ok(path)
     }
 
-    /// Pulls as a node of that architecture: gives the image's user, or why it cannot be pulled.
+    /// Pulls as a node of that architecture: gives what was pulled, or why it cannot be pulled.
     ///
     /// # Errors
     /// The registry does not give it, or not for that architecture.
@@ -153,7 +190,7 @@ impl Images {
         image: &str,
         architecture: &str,
         logins: &[(String, String)],
-    ) -> Result<String, String> {
+    ) -> Result<Pulled, String> {
         let place = Place::of(image).ok_or_else(|| format!("couldn't parse image name {image:?}"))?;
         let repository = format!("http://{}/v2/{}", self.registry(&place.host).host(), place.path());
         let mut last = String::new();
@@ -161,11 +198,16 @@ impl Images {
         let logins: Vec<_> = logins.iter().map(Some).collect();
         for login in if logins.is_empty() { &anonymous[..] } else { &logins } {
             match read(&repository, &place.wanted, architecture, *login).await {
-                Ok(user) => return Ok(user),
+                Ok(pulled) => return Ok(pulled),
                 Err(why) => last = why,
             }
         }
         Err(format!("failed to pull {image:?}: {last}"))
+    }
+
+    /// The name without tag and digest.
+    pub(crate) fn name_of(image: &str) -> String {
+        Place::of(image).map(|place| format!("{}/{}", place.host, place.repository)).unwrap_or_default()
     }
 
     /// The name by which credentials of an image are looked up.
@@ -179,23 +221,24 @@ async fn read(
     wanted: &str,
     architecture: &str,
     login: Option<&(String, String)>,
-) -> Result<String, String> {
-    let mut manifest = fetch(&format!("{repository}/manifests/{wanted}"), login).await?;
+) -> Result<Pulled, String> {
+    let (mut manifest, digest) = fetch(&format!("{repository}/manifests/{wanted}"), login).await?;
     if let Some(entries) = manifest["manifests"].as_array() {
         let fits = |entry: &&Value| entry["platform"]["architecture"] == architecture;
         let digest = entries.iter().find(fits).and_then(|entry| entry["digest"].as_str());
         let digest = digest.ok_or("no match for platform in manifest")?;
-        manifest = fetch(&format!("{repository}/manifests/{digest}"), login).await?;
+        manifest = fetch(&format!("{repository}/manifests/{digest}"), login).await?.0;
     }
     let config = manifest["config"]["digest"].as_str().ok_or("no configuration")?;
-    let config = fetch(&format!("{repository}/blobs/{config}"), login).await?;
+    let (config, _) = fetch(&format!("{repository}/blobs/{config}"), login).await?;
     if config["architecture"] != architecture {
         return Err("exec format error".to_owned());
     }
-    Ok(config["config"]["User"].as_str().unwrap_or_default().to_owned())
+    Ok(Pulled { user: config["config"]["User"].as_str().unwrap_or_default().to_owned(), digest })
 }
 
-async fn fetch(url: &str, login: Option<&(String, String)>) -> Result<Value, String> {
+/// What is at a URL, and its digest.
+async fn fetch(url: &str, login: Option<&(String, String)>) -> Result<(Value, String), String> {
     let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let mut request = Request::get(url).header(
         "accept",
@@ -212,8 +255,10 @@ async fn fetch(url: &str, login: Option<&(String, String)>) -> Result<Value, Str
     if answer.status() != 200 {
         return Err(format!("HTTP {}", answer.status().as_u16()));
     }
+    let digest = answer.headers().get("docker-content-digest").and_then(|digest| digest.to_str().ok());
+    let digest = digest.unwrap_or_default().to_owned();
     let body = answer.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
-    serde_json::from_slice(&body).map_err(|error| error.to_string())
+    Ok((serde_json::from_slice(&body).map_err(|error| error.to_string())?, digest))
 }
 
 /// Where an image is.

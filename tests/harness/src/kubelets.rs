@@ -1,5 +1,6 @@
 //! What the kubelets and a volume provisioner would do, as far as rollouts need it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,28 +46,32 @@ async fn play_pod(api: &Api, images: &Images, pod: &Value) {
     {
         return;
     }
-    let status = match hindrance(api, images, pod, namespace).await {
-        Some((reason, message)) => waiting(pod, reason, &message),
-        None if text(pod, "/spec/restartPolicy") != "Always" => finished(pod),
-        None => running(pod),
+    let status = match start(api, images, pod, namespace).await {
+        Err((reason, message)) => waiting(pod, reason, &message),
+        Ok(_) if text(pod, "/spec/restartPolicy") != "Always" => finished(pod),
+        Ok(digests) => running(pod, &digests),
     };
     let _ = api.merge(&format!("{path}/status"), &json!({"status": status})).await;
 }
 
-/// Why the pod would not start.
-async fn hindrance(
+/// Digests of images, by their names.
+type Digests = BTreeMap<String, String>;
+
+/// Pulls what the pod needs: gives the digests, or why it does not start.
+async fn start(
     api: &Api,
     images: &Images,
     pod: &Value,
     namespace: &str,
-) -> Option<(&'static str, String)> {
+) -> Result<Digests, (&'static str, String)> {
+    let mut digests = Digests::new();
     let node = api.get(&format!("/api/v1/nodes/{}", text(pod, "/spec/nodeName"))).await.unwrap_or_default();
     let label = node.pointer("/metadata/labels/kubernetes.io~1arch").and_then(Value::as_str);
     let architecture = label.unwrap_or("amd64");
     for container in containers(pod) {
         let image = text(container, "/image");
         if image.contains(['$', '{', ' ']) || image.is_empty() {
-            return Some(("InvalidImageName", format!("couldn't parse image name {image:?}")));
+            return Err(("InvalidImageName", format!("couldn't parse image name {image:?}")));
         }
         let cached = node["status"]["images"].as_array().into_iter().flatten().any(|cached| {
             cached["names"].as_array().into_iter().flatten().any(|name| name.as_str() == Some(image))
@@ -75,17 +80,18 @@ async fn hindrance(
             continue;
         }
         if text(container, "/imagePullPolicy") == "Never" {
-            return Some(("ErrImageNeverPull", format!("Container image {image:?} is not present")));
+            return Err(("ErrImageNeverPull", format!("Container image {image:?} is not present")));
         }
         let logins = match logins(api, pod, namespace, image).await {
             Ok(logins) => logins,
-            Err(why) => return Some(("ErrImagePull", why)),
+            Err(why) => return Err(("ErrImagePull", why)),
         };
         match images.pull(image, architecture, &logins).await {
-            Err(why) => return Some(("ErrImagePull", why)),
-            Ok(user) => {
-                if let Some(why) = runs_as_root(pod, container, &user) {
-                    return Some(("CreateContainerConfigError", why));
+            Err(why) => return Err(("ErrImagePull", why)),
+            Ok(pulled) => {
+                digests.insert(image.to_owned(), pulled.digest);
+                if let Some(why) = runs_as_root(pod, container, &pulled.user) {
+                    return Err(("CreateContainerConfigError", why));
                 }
             }
         }
@@ -93,10 +99,13 @@ async fn hindrance(
     for (plural, name) in wanted(pod) {
         let path = format!("/api/v1/namespaces/{namespace}/{plural}/{name}");
         if api.get(&path).await.is_err_and(|error| error.code == 404) {
-            return Some(("CreateContainerConfigError", format!("{plural} {name:?} not found")));
+            return Err(("CreateContainerConfigError", format!("{plural} {name:?} not found")));
         }
     }
-    None
+    if digests.keys().any(|image| image.contains("/crashes:")) {
+        return Err(("CrashLoopBackOff", "back-off 5m0s restarting failed container".to_owned()));
+    }
+    Ok(digests)
 }
 
 /// Users and passwords of the pod's pull secrets that are for the image's host. The API server has put those of the
@@ -195,29 +204,31 @@ fn conditions(ready: bool, reason: &str) -> Value {
     ])
 }
 
-fn statuses(pod: &Value, ready: bool, state: &Value) -> Value {
+fn statuses(pod: &Value, ready: bool, state: &Value, digests: &Digests) -> Value {
     let one = |container: &Value| {
-        json!({"name": container["name"], "image": container["image"], "imageID": "", "ready": ready,
+        let digest = container["image"].as_str().and_then(|image| digests.get(image));
+        let id = digest.map(|digest| format!("{}@{digest}", Images::name_of(text(container, "/image"))));
+        json!({"name": container["name"], "image": container["image"], "imageID": id.unwrap_or_default(), "ready": ready,
                "started": ready, "restartCount": 0, "state": state})
     };
     pod["spec"]["containers"].as_array().into_iter().flatten().map(one).collect()
 }
 
-fn running(pod: &Value) -> Value {
+fn running(pod: &Value, digests: &Digests) -> Value {
     json!({"phase": "Running", "podIP": "10.244.0.1", "podIPs": [{"ip": "10.244.0.1"}], "startTime": now(),
-           "conditions": conditions(true, "Started"), "containerStatuses": statuses(pod, true, &json!({"running": {"startedAt": now()}}))})
+           "conditions": conditions(true, "Started"), "containerStatuses": statuses(pod, true, &json!({"running": {"startedAt": now()}}), digests)})
 }
 
 fn finished(pod: &Value) -> Value {
     let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed", "startedAt": now(), "finishedAt": now()}});
     json!({"phase": "Succeeded", "startTime": now(), "conditions": conditions(false, "PodCompleted"),
-           "containerStatuses": statuses(pod, false, &ended)})
+           "containerStatuses": statuses(pod, false, &ended, &Digests::new())})
 }
 
 fn waiting(pod: &Value, reason: &str, message: &str) -> Value {
     let state = json!({"waiting": {"reason": reason, "message": message}});
     json!({"phase": "Pending", "startTime": now(), "conditions": conditions(false, "ContainersNotReady"),
-           "containerStatuses": statuses(pod, false, &state)})
+           "containerStatuses": statuses(pod, false, &state, &Digests::new())})
 }
 
 /// Makes the volume that a claim waits for; the controller manager binds the two.

@@ -262,6 +262,9 @@ impl Scenario {
                 return Err(io::Error::other(format!("live.yaml does not land: {}", landing.why.join(", "))));
             }
         }
+        if let Some(images) = plane.images() {
+            images.move_tags(&self.folder)?;
+        }
         Ok(())
     }
 
@@ -381,12 +384,14 @@ async fn make_cluster_with(api: &Api, objects: &[Value], webhooks: Option<&Webho
     let callers = objects.iter().position(calls_webhooks).unwrap_or(objects.len());
     let (first, then) = objects.split_at(callers);
     let mut applied = create_all(api, first).await?;
-    if let Some(webhooks) = webhooks {
+    let workloads: Vec<_> =
+        applied.iter().filter(|done| done.object["kind"] == "Deployment").cloned().collect();
+    if !workloads.is_empty() {
         settle_namespaces(api, &applied).await;
-        let workloads: Vec<_> =
-            applied.iter().filter(|done| done.object["kind"] == "Deployment").cloned().collect();
-        // Those that do not get ready have webhooks that do not answer.
+        // Those that do not get ready are meant not to.
         settle(api, &workloads, PATIENCE).await;
+    }
+    if let Some(webhooks) = webhooks {
         webhooks.serve(api).await?;
     }
     applied.extend(create_all(api, then).await?);
