@@ -1,97 +1,24 @@
 //! An API server that misbehaves: each fault, and what is made of it. None of them may be told as go.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use preflight_core::cluster::{AccessOptions, Read};
+use preflight_core::cluster::Read;
 use preflight_core::{
-    CheckResult, Cluster, Context, Decision, Descriptor, Environments, Manifests, Outcome, Phase, Plugin,
-    Preflight, Report, Undecided,
+    CheckResult, Context, Decision, Descriptor, Environments, Manifests, Outcome, Phase, Plugin, Preflight,
+    Report, Undecided,
 };
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use serde_json::json;
 
-/// An answer: status, further headers, body.
-type Answer = (u16, String, String);
+use support::{Answer, ApiServer, HANGS_UP, ok, status};
+
 type Handler = Arc<dyn Fn(&str, &str) -> Answer + Send + Sync>;
 
-/// In place of a status: the server closes the connection without a word.
-const HANGS_UP: u16 = 0;
-
-/// A server on the loopback that answers as it is told, and notes what it was asked.
-struct Server {
-    kubeconfig: tempfile::NamedTempFile,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    async fn start(handler: Handler) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&asked);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&handler), Arc::clone(&log)));
-            }
-        });
-        let kubeconfig = tempfile::NamedTempFile::new().unwrap();
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "fake",
-            "clusters": [{"name": "c", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
-            "users": [{"name": "u", "user": {"token": "token-canary"}}],
-            "contexts": [{"name": "fake", "context": {"cluster": "c", "user": "u"}}],
-        });
-        std::fs::write(kubeconfig.path(), config.to_string()).unwrap();
-        Self { kubeconfig, asked }
-    }
-
-    fn asked(&self, what: &str) -> usize {
-        self.asked.lock().unwrap().iter().filter(|asked| asked.as_str() == what).count()
-    }
-}
-
-/// One request and its answer. What is longer than its `content-length` says, or shorter, is the handler's doing.
-async fn serve(mut stream: tokio::net::TcpStream, handler: Handler, log: Arc<Mutex<Vec<String>>>) {
-    let mut read = Vec::new();
-    let mut buffer = [0; 4096];
-    let head = loop {
-        let Ok(n @ 1..) = stream.read(&mut buffer).await else {
-            return;
-        };
-        read.extend_from_slice(&buffer[..n]);
-        if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
-            break String::from_utf8_lossy(&read[..end]).into_owned();
-        }
-    };
-    let mut words = head.split_whitespace();
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    log.lock().unwrap().push(format!("{method} {path}"));
-    let (code, headers, body) = handler(method, path);
-    if code == HANGS_UP {
-        return;
-    }
-    let length = if headers.contains("content-length") {
-        String::new()
-    } else {
-        format!("content-length: {}\r\n", body.len())
-    };
-    let answer = format!(
-        "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\n{length}connection: close\r\n{headers}\r\n{body}"
-    );
-    // The client may have gone.
-    let _ = stream.write_all(answer.as_bytes()).await;
-}
-
-fn ok(value: &Value) -> Answer {
-    (200, String::new(), value.to_string())
-}
-
-fn status(code: u16, message: &str) -> Answer {
-    let body = json!({"kind": "Status", "apiVersion": "v1", "code": code, "message": message});
-    (code, String::new(), body.to_string())
+async fn start(handler: Handler) -> ApiServer {
+    ApiServer::start(Arc::new(move |asked| handler(&asked.method, &asked.path))).await
 }
 
 /// What a healthy API server answers to a release of one ConfigMap.
@@ -128,11 +55,9 @@ fn but(fault_at: &'static str, answer: impl Fn() -> Answer + Send + Sync + 'stat
 
 const MANIFESTS: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}";
 
-async fn ask(server: &Server, environment: &str) -> Report {
-    let options =
-        AccessOptions { kubeconfig: Some(server.kubeconfig.path().to_owned()), ..AccessOptions::default() };
+async fn ask(server: &ApiServer, environment: &str) -> Report {
     let environments = Environments::parse("e.yaml", &format!("environments: {{e: {environment}}}")).unwrap();
-    Preflight::new(Cluster::resolve(&options).unwrap())
+    Preflight::new(server.cluster())
         .environment(environments.get("e").unwrap())
         .manifests(Manifests::parse("a.yaml", MANIFESTS).unwrap())
         .plugins(preflight_plugins::builtin())
@@ -158,8 +83,12 @@ fn told(report: &Report) -> BTreeMap<String, &'static str> {
 }
 
 /// Asks a server with that fault, and expects that decision and those outcomes, and no others but skipped ones.
-async fn expect(handler: Handler, decision: Decision, outcomes: &[(&str, &'static str)]) -> (Report, Server) {
-    let server = Server::start(handler).await;
+async fn expect(
+    handler: Handler,
+    decision: Decision,
+    outcomes: &[(&str, &'static str)],
+) -> (Report, ApiServer) {
+    let server = start(handler).await;
     let report = ask(&server, "{}").await;
     let told = told(&report);
     let seen: BTreeMap<_, _> =
@@ -354,10 +283,8 @@ async fn second_page(answers: Vec<Answer>) -> Outcome {
         }
         _ => healthy(method, path),
     });
-    let server = Server::start(handler).await;
-    let options =
-        AccessOptions { kubeconfig: Some(server.kubeconfig.path().to_owned()), ..AccessOptions::default() };
-    let run = Preflight::new(Cluster::resolve(&options).unwrap()).plugin(Pods).start().unwrap();
+    let server = start(handler).await;
+    let run = Preflight::new(server.cluster()).plugin(Pods).start().unwrap();
     run.finish().await.checks[0].rules[0].outcome.clone()
 }
 
@@ -415,7 +342,7 @@ async fn a_version_that_is_not_known_is_a_warning() {
 
 #[tokio::test]
 async fn another_cluster_than_the_pinned_one_is_refused_before_anything_is_asked() {
-    let server = Server::start(Arc::new(healthy)).await;
+    let server = start(Arc::new(healthy)).await;
     let report = ask(&server, "{cluster_uid: uid-2}").await;
     assert_eq!(told(&report)["wrong-cluster"], "failed");
     assert!(preflight_core::report::wrong_cluster(&report).unwrap().contains("uid-1, not uid-2"));

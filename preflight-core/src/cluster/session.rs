@@ -93,7 +93,7 @@ impl Session {
         })
     }
 
-    /// The first contact. Nothing else is asked before it has been made.
+    /// The first contact. Nothing counts that was answered to anything else before it has been made.
     pub(super) async fn version(
         self: &Arc<Self>,
     ) -> Result<(ServerVersion, Option<(String, SystemTime)>), ClusterError> {
@@ -147,10 +147,12 @@ impl Session {
         Ok(self.wire.line().await?.credentials)
     }
 
-    /// Asks, once the first contact is made, and turns every status but success into an error.
+    /// Asks, and turns every status but success into an error. Before the first contact is made it is asked beside it;
+    /// if that contact fails, its failure is the cause, whatever came of the question.
     async fn ask(self: &Arc<Self>, asked: &Asked) -> Result<Reply, ClusterError> {
-        self.version().await?;
-        let reply = self.wire.ask(asked).await.map_err(ClusterError::after_contact)?;
+        let (contact, reply) = tokio::join!(self.version(), self.wire.ask(asked));
+        contact?;
+        let reply = reply.map_err(ClusterError::after_contact)?;
         self.judge(asked, reply).await
     }
 

@@ -155,8 +155,10 @@ impl Wire {
         let retry_after = header(&head, "retry-after").and_then(|value| value.trim().parse().ok());
         let retry_after = retry_after.map(Duration::from_secs);
         let body = read_capped(body, question).await?;
+        // Only reviews are posted, and what they hold is the question.
+        let posted = asked.body.as_ref().map(|body| tracing::field::display(&body["spec"]));
         let (query, elapsed) = (&asked.query, started.elapsed());
-        tracing::debug!(question, ?query, code, bytes = body.len(), ?elapsed, "answered");
+        tracing::debug!(question, ?query, posted, code, bytes = body.len(), ?elapsed, "answered");
         Ok((Reply { code, date, body }, retry_after))
     }
 

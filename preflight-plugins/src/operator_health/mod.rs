@@ -10,7 +10,7 @@ mod requests;
 mod settings;
 mod webhooks;
 
-use preflight_core::cluster::{Read, Resource};
+use preflight_core::cluster::{Read, Reader, Resource};
 use preflight_core::{
     CheckResult, Context, Descriptor, Examination, Phase, Plugin, Rule, Undecided, async_trait, rules,
 };
@@ -201,19 +201,33 @@ impl Plugin for OperatorHealth {
 
     async fn check(&self, context: &Context) -> Result<CheckResult, Undecided> {
         let check = context.examine();
-        let cluster = context.cluster().await?;
-        let (of_release, (), ()) = futures::join!(
+        let cluster = context.unconnected();
+        let (contact, of_release, (), (), ()) = futures::join!(
+            context.cluster(),
             of_release(&check, context),
             operators::examine(&check, context, &cluster),
             apis::examine(&check, &cluster),
+            // What is needed once the release is worked out does not depend on it.
+            prefetch(&cluster),
         );
+        contact?;
         of_release?;
         Ok(check.finish())
     }
 }
 
+/// Asks for the lists; whoever needs one shares the answer.
+async fn prefetch(cluster: &Reader) {
+    let _ = futures::join!(
+        cluster.list::<webhooks::Validating>(),
+        cluster.list::<webhooks::Mutating>(),
+        cluster.list::<policies::Policy>(),
+        cluster.list::<policies::Binding>(),
+    );
+}
+
 async fn of_release(check: &Examination, context: &Context) -> Result<(), Undecided> {
-    let cluster = context.cluster().await?;
+    let cluster = context.unconnected();
     let release = context.release().await?;
     let backends = backend::Backends::new(&cluster, &release);
     let requests = async {

@@ -172,6 +172,12 @@ impl RegistryClient {
             .clone()
     }
 
+    /// Whether it was greeted, and a registry answered.
+    #[must_use]
+    pub fn has_answered(&self) -> bool {
+        self.hello.get().is_some_and(Result::is_ok)
+    }
+
     /// What a tag or digest leads to, with these credentials or none.
     ///
     /// # Errors
@@ -231,7 +237,7 @@ impl RegistryClient {
 
     /// A number for each credential; equal ones have the same.
     fn interned(&self, credential: Option<&Arc<Credential>>) -> Option<usize> {
-        let proof = &credential?.proof;
+        let proof = proof_of(credential)?;
         let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
         let at = proofs.iter().position(|known| known == proof);
         Some(at.unwrap_or_else(|| {
@@ -353,7 +359,7 @@ impl RegistryClient {
         credential: Option<&Arc<Credential>>,
         actions: Actions,
     ) -> Result<Option<String>, Trouble> {
-        let proof = credential.map(|credential| &credential.proof);
+        let proof = proof_of(credential);
         match (challenge, proof) {
             (Challenge::Open, _) | (Challenge::Basic, None) => Ok(None),
             (Challenge::Basic, Some(Proof::Password { user, password })) => {
@@ -385,6 +391,9 @@ impl RegistryClient {
         let challenge = |why: &str| Trouble::Challenge { why: why.to_owned() };
         let mut url =
             url::Url::parse(realm).map_err(|_| challenge("names a token service whose URL is malformed"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(challenge("names a token service that is not reached over HTTP"));
+        }
         if url.scheme() == "http" && !self.address.plain_http {
             return Err(challenge("names a token service without TLS, to which no credentials are sent"));
         }
@@ -527,6 +536,12 @@ impl RegistryClient {
             wait *= 2;
         }
     }
+}
+
+/// What is shown. Runtimes take a credential without a user for none (`ParseAuth` in containerd's CRI plugin).
+fn proof_of(credential: Option<&Arc<Credential>>) -> Option<&Proof> {
+    let nobody = |proof: &&Proof| matches!(proof, Proof::Password { user, .. } if user.is_empty());
+    credential.map(|credential| &credential.proof).filter(|proof| !nobody(proof))
 }
 
 /// OAuth 2's form for a refresh token (RFC 6749, section 6).

@@ -87,8 +87,13 @@ pub(super) fn conclude(check: &Examination, hub: &Hub, inquiries: &[Inquiry], re
         let trouble = registry.trouble.as_ref()?;
         Some(Incident { authority: &registry.authority, trouble, made_up_for: false, required: true })
     }));
-    let addresses: BTreeSet<String> =
-        hub.clients().iter().map(|client| client.address().authority.clone()).collect();
+    // Of one that did not answer nothing further is known.
+    let answered: BTreeSet<String> = hub
+        .clients()
+        .iter()
+        .filter(|client| client.has_answered())
+        .map(|client| client.address().authority.clone())
+        .collect();
     // What was found out at some other time counts more: a mirror may have answered one image and not another.
     incidents.sort_by_key(|incident| (!incident.required, incident.made_up_for));
     for rule in OF_CONTACT {
@@ -99,7 +104,7 @@ pub(super) fn conclude(check: &Examination, hub: &Hub, inquiries: &[Inquiry], re
                 tell(check, &mut examination, rule, hub, incident);
             }
         }
-        addresses
+        answered
             .iter()
             .filter(|authority| !told.contains(authority.as_str()))
             .for_each(|_| examination.examined());

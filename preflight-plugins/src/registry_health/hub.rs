@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use preflight_core::manifests::Manifests;
@@ -15,6 +15,9 @@ use crate::registry::layout::Layout;
 use crate::registry::mirrors::{Blocked, Place, RegistriesConf};
 use crate::registry::reference::Reference;
 use crate::registry::{Address, RegistryClient};
+
+/// The part of the time that is kept for telling what came of the questions, and the most of it.
+const KEPT: (u32, Duration) = (10, Duration::from_millis(500));
 
 pub(super) struct Hub {
     pub(super) registries: Arc<Registries>,
@@ -49,7 +52,7 @@ impl Hub {
             images,
             own,
             offline: context.is_offline(),
-            deadline: context.deadline(),
+            deadline: for_questions(context.deadline()),
             environment,
             mirrors,
             layouts,
@@ -119,6 +122,14 @@ impl Hub {
             join_all(clients.iter().map(|client| client.hello())).await;
         }
     }
+}
+
+/// When nothing is asked any more: a question that is not answered by then is told as that, and what was found out
+/// besides is told too.
+fn for_questions(deadline: Instant) -> Instant {
+    let (part, most) = KEPT;
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline.checked_sub((left / part).min(most)).unwrap_or(deadline)
 }
 
 /// What `docker login`, `podman login` and the like have left: the first file that is there.

@@ -214,15 +214,16 @@ async fn content(used: &Use<'_>, inquiry: &Inquiry) -> Option<Content> {
                 if !seen.insert(platform) {
                     continue;
                 }
-                match source.manifest(digest).await {
-                    Ok(one) => {
-                        if let (true, Manifest::Image { config, .. }) = (wants_user, &one.manifest) {
-                            match source.config(config).await {
-                                Ok(config) => content.configs.push((platform.clone(), config)),
-                                Err(trouble) => content.troubles.push((OF_USER, trouble)),
-                            }
-                        }
+                match source.manifest(digest).await.map(|one| one.manifest) {
+                    Ok(Manifest::Index(_)) => {
+                        let why = "an index within an index is not looked into".to_owned();
+                        content.troubles.push((OF_CONFIG, Trouble::Malformed { why }));
                     }
+                    Ok(Manifest::Image { config, .. }) if wants_user => match source.config(&config).await {
+                        Ok(config) => content.configs.push((platform.clone(), config)),
+                        Err(trouble) => content.troubles.push((OF_USER, trouble)),
+                    },
+                    Ok(Manifest::Image { .. } | Manifest::Schema1) => {}
                     Err(Trouble::Missing { .. }) => {
                         content.lacking = Some((platform.clone(), digest.clone()))
                     }
@@ -488,29 +489,35 @@ impl Rules<'_> {
     fn content(&mut self, used: &Use<'_>, content: Content) {
         let text = &used.text;
         for (rules, trouble) in &content.troubles {
-            match rule_of(trouble) {
-                None => {
+            match trouble {
+                Trouble::Missing { .. } => {
                     self.missing.examined();
                     let remedy = Remediation::new("Push the image anew: a part of it is not there");
                     tell(used, &mut self.missing, format!("{text} is not whole: {trouble}"), remedy);
                 }
-                Some(_) => self.check.unknown(rules, format!("{text}: {trouble}"), "ask again"),
+                // Who refuses may be the store that the registry sends one to, which nodes may reach.
+                _ => self.check.unknown(rules, format!("{text}: {trouble}"), "ask again"),
             }
         }
         self.schema_1.examined();
         if content.schema_1 {
             self.schema_1(used);
+            if used.user == RunAs::NotRoot && used.refuses_schema_1 == Some(false) {
+                let why = format!("{text} is in schema 1, of which it is not looked up as whom it runs");
+                self.check.unknown(OF_USER, why, "set runAsUser to a number other than 0");
+            }
             return self.check.set_aside(&[&PLATFORM], "an image of schema 1 does not say what it runs on");
         }
         self.not_image.examined();
         if content.not_image {
             let remedy = Remediation::new("Name an image; this is another kind of artefact")
                 .command(format!("skopeo inspect --raw docker://{text}"));
-            return self.not_image.warn(
-                used.subject(),
-                format!("{text} is not an image, but another artefact"),
-                remedy,
-            );
+            let message = format!("{text} is not an image, but another artefact");
+            if used.is_volume {
+                return self.not_image.warn(used.subject(), message, remedy);
+            }
+            let why = format!("{message}, and no runtime is known to start it");
+            return self.check.unknown(&[&NOT_AN_IMAGE], why, remedy.to_string());
         }
         if let Some((platform, digest)) = &content.lacking {
             self.missing.examined();

@@ -255,11 +255,19 @@ async fn of_release(
     context: &Context,
     hub: &Hub,
 ) -> Result<Vec<inquiry::Inquiry>, Undecided> {
-    let release = context.release().await?;
+    let cluster = context.unconnected();
+    let has_pods = context.manifests().objects().iter().any(|object| object.pod_template().is_some());
+    let prefetch = async {
+        // Whoever needs the list shares the answer.
+        if has_pods {
+            let _ = cluster.list::<Node>().await;
+        }
+    };
+    let (release, ()) = futures::join!(context.release(), prefetch);
+    let release = release?;
     let mut uses = uses::of(&release);
     let mut keys = Vec::new();
     if !uses.is_empty() {
-        let cluster = context.cluster().await?;
         let (nodes, found) =
             futures::join!(cluster.list::<Node>(), secrets::gather(check, hub, &cluster, &release, &uses));
         keys = found;

@@ -21,6 +21,8 @@ pub(super) struct Use<'a> {
     pub(super) path: FieldPath,
     /// `container web`, `volume data`.
     pub(super) of: String,
+    /// It is a volume's, and nothing of it is started.
+    pub(super) is_volume: bool,
     pub(super) policy: Policy,
     pub(super) user: RunAs,
     /// Why the release lands even if the pods cannot start, if it does.
@@ -82,6 +84,7 @@ pub(super) fn of(release: &Release) -> Vec<Use<'_>> {
                 text: text.to_owned(),
                 reference: Reference::parse(text),
                 path,
+                is_volume: of.starts_with("volume "),
                 of,
                 policy,
                 user,

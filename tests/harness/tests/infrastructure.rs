@@ -1,0 +1,157 @@
+//! The whole infrastructure phase on the real control plane and a real registry: each thing is asked once. How long it
+//! takes beside its slowest request is printed, and not judged: the machine that this runs on is shared.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use preflight_core::cluster::AccessOptions;
+use preflight_core::{Cluster, Decision, Environments, Manifests, Preflight, Report};
+use preflight_harness::scenario::{Scenario, folder_documents};
+use preflight_harness::{ControlPlane, Options, Unavailable, User, reset};
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::{Layer, Registry};
+
+/// Runs of which the median is told.
+const RUNS: usize = 9;
+
+/// One request, as the log tells it.
+#[derive(Debug, Clone, Default)]
+struct Asked {
+    question: String,
+    elapsed: Duration,
+}
+
+/// What was asked, of the API server and of registries.
+#[derive(Clone, Default)]
+struct RequestLog(Arc<Mutex<Vec<Asked>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for RequestLog {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let Some(elapsed) = fields.0.get("elapsed") else { return };
+        let told = |name: &str| fields.0.get(name).cloned().unwrap_or_default();
+        let question = format!(
+            "{}{}{}{} {}{}",
+            told("question"),
+            told("posted"),
+            told("method"),
+            told("query"),
+            told("server"),
+            told("path")
+        );
+        self.0.lock().unwrap().push(Asked { question, elapsed: seconds(elapsed) });
+    }
+}
+
+#[derive(Default)]
+struct Fields(BTreeMap<&'static str, String>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+}
+
+/// A duration as it is written for debugging: `1.5ms`.
+fn seconds(text: &str) -> Duration {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_alphabetic() || c == 'µ').unwrap());
+    let scale = match unit {
+        "s" => 1.0,
+        "ms" => 1e-3,
+        "µs" => 1e-6,
+        _ => 1e-9,
+    };
+    Duration::from_secs_f64(number.parse::<f64>().unwrap() * scale)
+}
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::from_args();
+    let log = RequestLog::default();
+    let own = tracing_subscriber::filter::filter_fn(|data| data.target().starts_with("preflight"));
+    tracing::subscriber::set_global_default(Registry::default().with(log.clone().with_filter(own))).unwrap();
+    let trial = Trial::ignorable_test("each_thing_is_asked_once", move || {
+        match ControlPlane::start(&Options::default()) {
+            Err(unavailable) if unavailable.is_failure() => Err(unavailable.into()),
+            Err(Unavailable { reason, .. }) => Ok(Completion::ignored_with(reason)),
+            Ok(plane) => asked_once(&plane, &log).map(|()| Completion::Completed),
+        }
+    });
+    libtest_mimic::run(&arguments, vec![trial]).exit_code()
+}
+
+/// The storefront, beside a webhook and a custom resource with its definition.
+fn asked_once(plane: &ControlPlane, log: &RequestLog) -> Result<(), Failed> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let webhook = Scenario::load(&root.join("../scenarios/webhook-healthy"))?.filled(plane.webhooks())?;
+    let resource = Scenario::load(&root.join("../scenarios/custom-resource-valid"))?;
+    let storefront = root.join("../../examples/storefront/manifests");
+    plane.runtime().block_on(async {
+        reset(plane.api()).await;
+        webhook.make_state(plane).await?;
+        preflight_harness::scenario::make_cluster(
+            plane.api(),
+            &preflight_harness::scenario::documents(&resource.folder.join("cluster.yaml"))?,
+        )
+        .await
+    })?;
+    let manifests = [storefront.clone(), webhook.manifests(), resource.manifests()];
+    let mut objects = folder_documents(&storefront)?;
+    objects.extend(preflight_harness::scenario::documents(&webhook.manifests())?);
+    let images = plane.images().expect("it has nodes");
+    images.publish(root, &objects)?;
+    let conf = images.registries_conf(&objects)?;
+    let environment = serde_json::json!({"environments": {"test": {
+        "images": {"registries_conf": conf, "no_own_credentials": true, "require_digests": true}}}});
+    let environments = Environments::parse("environments.yaml", &environment.to_string()).unwrap();
+    let kubeconfig = plane.kubeconfig(&User::Admin, "harness")?;
+    let options = AccessOptions { kubeconfig: Some(kubeconfig), ..AccessOptions::default() };
+
+    let mut ratios = Vec::new();
+    let mut table = String::new();
+    for _ in 0..RUNS {
+        log.0.lock().unwrap().clear();
+        let run = Preflight::new(Cluster::resolve(&options).unwrap())
+            .environment(environments.get("test").unwrap())
+            .manifests(Manifests::from_paths(&manifests).unwrap())
+            .plugins(preflight_plugins::builtin());
+        let started = Instant::now();
+        let report = plane.runtime().block_on(async { run.start().unwrap().finish().await });
+        let took = started.elapsed();
+        ratios.push(judge(&report, took, &log.0.lock().unwrap(), &mut table)?);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("{table}the phase took {:.2} × its slowest request (median of {RUNS})", ratios[RUNS / 2]);
+    Ok(())
+}
+
+/// Nothing twice; gives how much longer the phase took than its slowest request.
+fn judge(report: &Report, took: Duration, asked: &[Asked], table: &mut String) -> Result<f64, Failed> {
+    if report.verdict.decision != Decision::Go {
+        return Err(format!("{}: {:?}", report.verdict.headline, report.verdict.unknown).into());
+    }
+    let mut times = BTreeMap::new();
+    for one in asked {
+        *times.entry(&one.question).or_insert(0) += 1;
+    }
+    let twice: Vec<_> = times.iter().filter(|(_, times)| **times > 1).collect();
+    if !twice.is_empty() {
+        return Err(format!("asked more than once: {twice:#?}").into());
+    }
+    let slowest = asked.iter().max_by_key(|one| one.elapsed).ok_or("nothing was asked")?;
+    let ratio = took.as_secs_f64() / slowest.elapsed.as_secs_f64();
+    writeln!(
+        table,
+        "{} requests, {took:?}; the slowest {:?}: {}; {ratio:.2}",
+        asked.len(),
+        slowest.elapsed,
+        slowest.question
+    )?;
+    Ok(ratio)
+}
