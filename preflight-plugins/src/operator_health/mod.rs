@@ -185,6 +185,8 @@ impl Plugin for OperatorHealth {
             .reads(Read::list::<webhooks::Mutating>())
             .reads(Read::list::<policies::Policy>())
             .reads(Read::list::<policies::Binding>())
+            .reads(Read::list::<policies::MutatingPolicy>())
+            .reads(Read::list::<policies::MutatingBinding>())
             .reads(Read::list::<apis::ApiService>())
             .reads(Read::get(definitions()))
             .reads(Read::get(namespaces()))
@@ -223,6 +225,8 @@ async fn prefetch(cluster: &Reader) {
         cluster.list::<webhooks::Mutating>(),
         cluster.list::<policies::Policy>(),
         cluster.list::<policies::Binding>(),
+        cluster.list::<policies::MutatingPolicy>(),
+        cluster.list::<policies::MutatingBinding>(),
     );
 }
 

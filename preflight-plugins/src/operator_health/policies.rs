@@ -1,7 +1,9 @@
-//! Admission policies in CEL that match the release: can they be evaluated at all?
+//! Admission policies in CEL that match the release, validating and mutating ones: can they be evaluated at all?
+
+use std::sync::Arc;
 
 use futures::future::join_all;
-use preflight_core::cluster::{ClusterErrorKind, Discovery, Listed, Lookup, Reader};
+use preflight_core::cluster::{ClusterError, ClusterErrorKind, Discovery, Listed, Lookup, Reader};
 use preflight_core::release::Release;
 use preflight_core::{Examination, Remediation, RuleCheck, view};
 use serde::Deserialize;
@@ -19,6 +21,15 @@ pub(super) struct Policy {
 }
 
 view!(Policy: cluster "admissionregistration.k8s.io" "v1" "validatingadmissionpolicies" "ValidatingAdmissionPolicy");
+
+/// A MutatingAdmissionPolicy, in the same part.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MutatingPolicy {
+    spec: PolicySpec,
+}
+
+view!(MutatingPolicy: cluster "admissionregistration.k8s.io" "v1" "mutatingadmissionpolicies" "MutatingAdmissionPolicy");
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -44,13 +55,21 @@ pub(super) struct Binding {
 
 view!(Binding: cluster "admissionregistration.k8s.io" "v1" "validatingadmissionpolicybindings" "ValidatingAdmissionPolicyBinding");
 
+/// A MutatingAdmissionPolicyBinding, in the same part.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MutatingBinding {
+    spec: BindingSpec,
+}
+
+view!(MutatingBinding: cluster "admissionregistration.k8s.io" "v1" "mutatingadmissionpolicybindings" "MutatingAdmissionPolicyBinding");
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct BindingSpec {
     policy_name: String,
     param_ref: Option<ParamRef>,
     match_resources: Option<Criteria>,
-    validation_actions: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -62,42 +81,85 @@ struct ParamRef {
     parameter_not_found_action: Option<String>,
 }
 
+/// A kind of policy: its name, and that of its bindings.
+#[derive(Clone, Copy)]
+enum Kind {
+    Validating,
+    Mutating,
+}
+
+impl Kind {
+    const fn plural(self) -> &'static str {
+        match self {
+            Self::Validating => "validatingadmissionpolicy",
+            Self::Mutating => "mutatingadmissionpolicy",
+        }
+    }
+}
+
+/// A policy with one of its bindings.
+struct Pair<'a> {
+    kind: Kind,
+    name: &'a str,
+    binding: &'a BindingSpec,
+    policy: &'a PolicySpec,
+}
+
 pub(super) async fn examine(
     check: &Examination,
     cluster: &Reader,
     release: &Release,
     requests: &Requests<'_>,
 ) {
-    let (policies, bindings, discovery) =
-        futures::join!(cluster.list::<Policy>(), cluster.list::<Binding>(), cluster.discovery());
-    let policies = match policies {
-        // Older servers have no such kind.
-        Err(error) if matches!(error.kind(), ClusterErrorKind::NotFound) => {
-            return check
-                .rule(&ADMISSION_POLICY)
-                .conclude("admission policies: the cluster has no such kind");
-        }
-        policies => policies,
-    };
-    let Some(policies) = check.need(&[&ADMISSION_POLICY], policies) else { return };
-    let Some(bindings) = check.need(&[&ADMISSION_POLICY], bindings) else { return };
+    let (validating, bindings, mutating, mutating_bindings, discovery) = futures::join!(
+        cluster.list::<Policy>(),
+        cluster.list::<Binding>(),
+        cluster.list::<MutatingPolicy>(),
+        cluster.list::<MutatingBinding>(),
+        cluster.discovery(),
+    );
     let Some(discovery) = check.need(&[&ADMISSION_POLICY], discovery) else { return };
+    let (validating, bindings) = (served(check, validating), served(check, bindings));
+    let (mutating, mutating_bindings) = (served(check, mutating), served(check, mutating_bindings));
+    let mut pairs = Vec::new();
+    for (_, name, binding) in bindings.iter().flat_map(|list| list.iter()) {
+        let policy = validating.as_ref().and_then(|list| list.get(&binding.spec.policy_name));
+        pairs.extend(policy.map(|policy| Pair {
+            kind: Kind::Validating,
+            name,
+            binding: &binding.spec,
+            policy: &policy.spec,
+        }));
+    }
+    for (_, name, binding) in mutating_bindings.iter().flat_map(|list| list.iter()) {
+        let policy = mutating.as_ref().and_then(|list| list.get(&binding.spec.policy_name));
+        pairs.extend(policy.map(|policy| Pair {
+            kind: Kind::Mutating,
+            name,
+            binding: &binding.spec,
+            policy: &policy.spec,
+        }));
+    }
     let mut rule = check.rule(&ADMISSION_POLICY);
-    let bound = join_all(bindings.iter().map(|(_, name, binding)| {
-        let (policies, discovery) = (&policies, &discovery);
-        async move { Bound::of(name, binding, policies, requests, discovery, cluster, release).await }
-    }))
-    .await;
+    let bound =
+        join_all(pairs.iter().map(|pair| Bound::of(pair, requests, &discovery, cluster, release))).await;
     for bound in bound.into_iter().flatten() {
         bound.tell(check, &mut rule);
     }
     rule.conclude("bindings of admission policies that match the release");
 }
 
+/// The list, if it could be had. Older servers have no such kind, and then there are none.
+fn served<V>(check: &Examination, listed: Result<Arc<Listed<V>>, ClusterError>) -> Option<Arc<Listed<V>>> {
+    match listed {
+        Err(error) if matches!(error.kind(), ClusterErrorKind::NotFound) => None,
+        listed => check.need(&[&ADMISSION_POLICY], listed),
+    }
+}
+
 /// A binding that matches something of the release.
 struct Bound<'a> {
-    name: &'a str,
-    policy: &'a str,
+    pair: &'a Pair<'a>,
     request: &'a Request<'a>,
     problem: Problem,
 }
@@ -113,30 +175,24 @@ enum Problem {
 
 impl<'a> Bound<'a> {
     async fn of(
-        name: &'a str,
-        binding: &'a Binding,
-        policies: &'a Listed<Policy>,
+        pair: &'a Pair<'a>,
         requests: &'a Requests<'_>,
         discovery: &Discovery,
         cluster: &Reader,
         release: &Release,
     ) -> Option<Bound<'a>> {
-        let spec = &binding.spec;
-        let policy = policies.get(&spec.policy_name)?;
         let matches = |request: &&Request<'_>| {
             // Whether conditions hold is left to the evaluation; here they only narrow down.
             let by = |criteria: &Criteria| {
-                !matches!(criteria.matches(request, &requests.namespaces, discovery), Matched::No)
+                let matched = criteria.of_policy().matches(request, &requests.namespaces, discovery);
+                !matches!(matched, Matched::No)
             };
-            let bound = spec
-                .match_resources
-                .as_ref()
-                .is_none_or(|criteria| criteria.rules.is_empty() || by(criteria));
-            request.lands_anyway.is_none() && by(&policy.spec.match_constraints) && bound
+            let bound = pair.binding.match_resources.as_ref().is_none_or(by);
+            request.lands_anyway.is_none() && by(&pair.policy.match_constraints) && bound
         };
         let request = requests.all.iter().find(matches)?;
-        let problem = problem(policy, spec, request, discovery, cluster, release).await;
-        Some(Bound { name, policy: &spec.policy_name, request, problem })
+        let problem = problem(pair.policy, pair.binding, request, discovery, cluster, release).await;
+        Some(Bound { pair, request, problem })
     }
 
     fn tell(self, check: &Examination, rule: &mut RuleCheck<'_>) {
@@ -144,14 +200,18 @@ impl<'a> Bound<'a> {
         let told = |why: &str| {
             format!(
                 "The policy {} (binding {}) matches {} and cannot be evaluated: {why}",
-                self.policy,
-                self.name,
+                self.pair.binding.policy_name,
+                self.pair.name,
                 self.request.told()
             )
         };
         let remedy = Remediation::new("Bring its parameters, or mend the policy and its binding")
-            .command(format!("kubectl get validatingadmissionpolicybinding {} -o yaml", self.name))
-            .command(format!("kubectl get validatingadmissionpolicy {} -o yaml", self.policy));
+            .command(format!("kubectl get {}binding {} -o yaml", self.pair.kind.plural(), self.pair.name))
+            .command(format!(
+                "kubectl get {} {} -o yaml",
+                self.pair.kind.plural(),
+                self.pair.binding.policy_name
+            ));
         match &self.problem {
             Problem::None => {}
             Problem::Refuses(why) => rule.predict(self.request.subject(), told(why), remedy),
@@ -164,16 +224,16 @@ impl<'a> Bound<'a> {
 /// What keeps the policy from being evaluated
 /// (`staging/src/k8s.io/apiserver/pkg/admission/plugin/policy/generic/policy_dispatcher.go`, `CollectParams`, v1.36).
 async fn problem(
-    policy: &Policy,
+    policy: &PolicySpec,
     binding: &BindingSpec,
     request: &Request<'_>,
     discovery: &Discovery,
     cluster: &Reader,
     release: &Release,
 ) -> Problem {
-    let ignores = policy.spec.failure_policy.as_deref() == Some("Ignore");
+    let ignores = policy.failure_policy.as_deref() == Some("Ignore");
     let broken = |why: String| if ignores { Problem::Passes(why) } else { Problem::Refuses(why) };
-    let (kind, reference) = match (&policy.spec.param_kind, &binding.param_ref) {
+    let (kind, reference) = match (&policy.param_kind, &binding.param_ref) {
         (Some(kind), Some(reference)) => (kind, reference),
         // Without a reference it is evaluated with no parameters.
         _ => return Problem::None,

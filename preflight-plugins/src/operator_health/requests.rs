@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 use preflight_core::Subject;
 use preflight_core::cluster::{ClusterError, Reader, Resource};
-use preflight_core::release::{Action, Live, Planned, Release};
+use preflight_core::release::{Action, Deletion, Live, Planned, Release};
 use serde_json::{Value, json};
 
 use super::namespaces;
@@ -14,11 +14,14 @@ use crate::labels::{self, Labels};
 
 /// One request that will be made.
 pub(super) struct Request<'a> {
-    /// The object of the release that is behind it.
-    pub(super) planned: &'a Planned,
-    /// At which place of the release.
+    /// The object of the release that is behind it, for people: `Deployment shop/web`.
+    id: String,
+    subject: Subject,
+    /// The object's name, where it has one already.
+    pub(super) name: Option<String>,
+    /// At which place of the release. What is pruned comes after everything.
     pub(super) position: usize,
-    /// `CREATE` or `UPDATE`.
+    /// `CREATE`, `UPDATE` or `DELETE`.
     pub(super) operation: &'static str,
     pub(super) resource: Resource,
     pub(super) namespace: Option<&'a str>,
@@ -35,15 +38,15 @@ pub(super) struct Request<'a> {
 
 impl Request<'_> {
     pub(super) fn subject(&self) -> Subject {
-        Subject::object(&self.planned.object)
+        self.subject.clone()
     }
 
     /// `Deployment shop/web`, or `the pods of Deployment shop/web`.
     pub(super) fn told(&self) -> String {
-        let id = self.planned.object.id();
-        match self.by_controller {
-            false => id.to_string(),
-            true => format!("the {} of {id}", self.resource.plural),
+        match (self.by_controller, self.operation) {
+            (true, _) => format!("the {} of {}", self.resource.plural, self.id),
+            (false, "DELETE") => format!("the deletion of {}", self.id),
+            (false, _) => self.id.clone(),
         }
     }
 }
@@ -85,7 +88,9 @@ pub(super) async fn of<'a>(release: &'a Release, cluster: &Reader) -> Requests<'
         let mut seen = vec![labels::of(&planned.effective)];
         seen.extend(old.as_ref().map(labels::of));
         all.push(Request {
-            planned,
+            id: planned.object.id().to_string(),
+            subject: Subject::object(&planned.object),
+            name: planned.object.name().map(str::to_owned),
             position,
             operation,
             resource: resource.clone(),
@@ -98,12 +103,39 @@ pub(super) async fn of<'a>(release: &'a Release, cluster: &Reader) -> Requests<'
         });
         made(planned, position, old.as_ref(), &mut all);
     }
+    // That pruning could not be looked at is told by the check that looks at permissions.
+    let deletions = release.pruning().map(|pruning| pruning.deletions.as_slice()).unwrap_or_default();
+    all.extend(join_all(deletions.iter().map(|gone| deletion(cluster, gone))).await);
     let names: BTreeSet<&str> = all.iter().filter_map(|request| request.namespace).collect();
     let looking = names
         .into_iter()
         .map(|name| async move { (name.to_owned(), labels_of(release, cluster, name).await) });
     let namespaces = join_all(looking).await.into_iter().collect();
     Requests { all, namespaces }
+}
+
+/// The request that prunes an object.
+async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
+    let Deletion { resource, namespace, name, .. } = gone;
+    let place = namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    let id = format!("{} {place}{name}", resource.kind);
+    // If it cannot be read, it is taken to have no labels.
+    let old = cluster.get(resource, namespace.as_deref(), name).await.ok().flatten();
+    let old = old.map(|old| (*old).clone());
+    Request {
+        subject: Subject::new(&id),
+        id,
+        name: Some(name.clone()),
+        position: usize::MAX,
+        operation: "DELETE",
+        resource: resource.clone(),
+        namespace: namespace.as_deref(),
+        object: Value::Null,
+        labels: vec![old.as_ref().map(labels::of).unwrap_or_default()],
+        old,
+        by_controller: false,
+        lands_anyway: None,
+    }
 }
 
 /// What controllers will make of a workload, if anything about its pods changes.
@@ -144,7 +176,9 @@ fn made<'a>(planned: &'a Planned, position: usize, old: Option<&Value>, all: &mu
             "spec": spec,
         });
         all.push(Request {
-            planned,
+            id: planned.object.id().to_string(),
+            subject: Subject::object(&planned.object),
+            name: None,
             position,
             operation: "CREATE",
             resource,

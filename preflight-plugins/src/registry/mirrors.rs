@@ -59,7 +59,7 @@ pub struct Place {
     pub repository: String,
     /// Whether TLS need not be verified, or used.
     pub insecure: bool,
-    /// Whether it stands in for the registry. It is not shown the registry's credentials.
+    /// Whether it stands in for the registry.
     pub is_mirror: bool,
 }
 

@@ -174,8 +174,9 @@ async fn in_layout(layout: &Arc<Layout>, image: &Reference) -> Inquiry {
 }
 
 /// Pulls as the kubelet does: with each credential in turn, or without any if there is none; and with each from every
-/// place in turn (`PullImage`, `pkg/kubelet/kuberuntime/kuberuntime_image.go`, v1.36). Mirrors are not shown the
-/// registry's credentials.
+/// place in turn (`PullImage`, `pkg/kubelet/kuberuntime/kuberuntime_image.go`, v1.36). Another host than the image's own,
+/// a mirror or wherever `registries.conf` moves it, is not shown its credentials (`newImageSourceAttempt`,
+/// containers/image v5, `docker/docker_image_src.go`).
 async fn pull(hub: &Hub, image: &Reference, credentials: &[Arc<Credential>]) -> Pull {
     let places = hub.places(image).unwrap_or_default();
     let mut failed: Vec<Try> = Vec::new();
@@ -184,7 +185,7 @@ async fn pull(hub: &Hub, image: &Reference, credentials: &[Arc<Credential>]) -> 
     for credential in with {
         for place in &places {
             let client = hub.client(&place.authority, place.insecure);
-            let shown = credential.filter(|_| !place.is_mirror);
+            let shown = credential.filter(|_| place.authority == image.registry);
             match client.resolve(&place.repository, image.wanted(), shown).await {
                 Ok(resolved) => {
                     let source = Source::Registry {

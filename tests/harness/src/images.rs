@@ -1,8 +1,8 @@
 //! Where scenarios' images are, and how a node pulls them.
 //!
-//! Two real registries hold them: `private.example.com` stands for one that wants a password, every other host for
-//! one that does not. Nodes find them with a `registries.conf`, as on clusters with mirrors; `registry.invalid` is
-//! always empty.
+//! Two real registries hold them. In scenarios `private.example.com` stands for the one that wants a password, since
+//! credentials are shown to no other host than the image's own. Every other host leads to the open one, by way of a
+//! `registries.conf`, as on clusters with mirrors; `registry.invalid` is always empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::assets::Unavailable;
 use crate::registry::{Auth, Image, PlatformImage, Registry, RegistryOptions};
 
-/// The host that wants a password.
+/// What stands for the host that wants a password.
 pub const PRIVATE: &str = "private.example.com";
 /// Who may pull from it.
 pub const PULLER: (&str, &str) = ("puller", "pull-canary");
@@ -154,13 +154,24 @@ impl Images {
             [platform] => Image::single(one(platform)),
             platforms => Image::index(platforms.iter().map(one)),
         };
-        self.registry(&place.host).put(&place.path(), &place.wanted, &image)?;
+        let (registry, path) = self.place(&place);
+        registry.put(&path, &place.wanted, &image)?;
         put.insert(published.image.clone(), published.clone());
         Ok(())
     }
 
-    fn registry(&self, host: &str) -> &Registry {
-        if host == PRIVATE { &self.private } else { &self.open }
+    /// The registry that holds an image, and the repository there.
+    fn place(&self, place: &Place) -> (&Registry, String) {
+        if place.host == self.private.host() {
+            return (&self.private, place.repository.clone());
+        }
+        (&self.open, format!("{}/{}", place.host.replace(':', "-"), place.repository))
+    }
+
+    /// The host that wants a password, without TLS.
+    #[must_use]
+    pub fn private_host(&self) -> &str {
+        self.private.host()
     }
 
     /// A `registries.conf` that leads to every host of the objects' images.
@@ -170,9 +181,10 @@ impl Images {
     pub fn registries_conf(&self, objects: &[Value]) -> io::Result<PathBuf> {
         let mut hosts: BTreeSet<String> =
             images_of(objects).iter().filter_map(|image| Some(Place::of(image)?.host)).collect();
-        hosts.extend([PRIVATE.to_owned(), "docker.io".to_owned()]);
+        hosts.insert("docker.io".to_owned());
+        hosts.remove(self.private.host());
         let entry = |host: &String| {
-            let at = self.registry(host).host();
+            let at = self.open.host();
             let below = host.replace(':', "-");
             format!("[[registry]]\nprefix = \"{host}\"\nlocation = \"{at}/{below}\"\ninsecure = true\n")
         };
@@ -192,7 +204,8 @@ impl Images {
         logins: &[(String, String)],
     ) -> Result<Pulled, String> {
         let place = Place::of(image).ok_or_else(|| format!("couldn't parse image name {image:?}"))?;
-        let repository = format!("http://{}/v2/{}", self.registry(&place.host).host(), place.path());
+        let (registry, path) = self.place(&place);
+        let repository = format!("http://{}/v2/{path}", registry.host());
         let mut last = String::new();
         let anonymous = [None];
         let logins: Vec<_> = logins.iter().map(Some).collect();
@@ -288,11 +301,6 @@ impl Place {
             repository,
             wanted: digest.unwrap_or(tag).to_owned(),
         })
-    }
-
-    /// The repository in the registry that stands for the host.
-    fn path(&self) -> String {
-        format!("{}/{}", self.host.replace(':', "-"), self.repository)
     }
 }
 

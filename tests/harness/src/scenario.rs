@@ -12,6 +12,7 @@ use crate::api::Api;
 use crate::apply::{Applied, Apply, apply, prune};
 use crate::control_plane::ControlPlane;
 use crate::credentials::User;
+use crate::images::{Images, PRIVATE};
 use crate::landing::{Landing, settle};
 use crate::table::Row;
 use crate::webhooks::{ANNOTATION, Webhooks};
@@ -110,6 +111,8 @@ pub struct Scenario {
     pub expect: Expect,
     /// The folder, where it is a copy.
     copy: Option<Arc<tempfile::TempDir>>,
+    /// Whether it has webhooks that this process has to serve. Known once it is filled.
+    has_webhooks: bool,
 }
 
 /// What Preflight said.
@@ -153,32 +156,38 @@ impl Scenario {
         let text = std::fs::read_to_string(folder.join("expect.yaml"))?;
         let expect =
             serde_saphyr::from_str(&text).map_err(|error| io::Error::other(format!("{name}: {error}")))?;
-        Ok(Self { name, folder: folder.to_owned(), expect, copy: None })
+        Ok(Self { name, folder: folder.to_owned(), expect, copy: None, has_webhooks: false })
     }
 
-    /// The scenario with what its placeholders stand for: see [`Webhooks::fill`]. One that has any is copied, each file
-    /// with its name and its lines.
+    /// The scenario with what its placeholders stand for: see [`Webhooks::fill`]; and with the real address of the
+    /// registry that wants a password. One that has any is copied, each file with its name and its lines.
     ///
     /// # Errors
     /// A file cannot be read or written.
-    pub fn filled(&self, webhooks: &Webhooks) -> io::Result<Self> {
-        let files = files(&self.folder)?;
-        if files.iter().all(|(_, text)| webhooks.fill(text) == *text) {
-            return Ok(self.clone());
+    pub fn filled(&self, plane: &ControlPlane) -> io::Result<Self> {
+        let private = plane.images().map_or(PRIVATE, Images::private_host);
+        let mut changed = false;
+        let mut filled = Vec::new();
+        let mut scenario = self.clone();
+        for (path, text) in files(&self.folder)? {
+            let with_webhooks = plane.webhooks().fill(&text);
+            scenario.has_webhooks |= with_webhooks != text || text.contains(ANNOTATION);
+            let whole = with_webhooks.replace(PRIVATE, private);
+            changed |= whole != text;
+            filled.push((path, whole));
+        }
+        if !changed {
+            return Ok(scenario);
         }
         let copy = tempfile::Builder::new().prefix("preflight-scenario").tempdir()?;
-        for (path, text) in files {
+        for (path, text) in filled {
             let path = copy.path().join(path.strip_prefix(&self.folder).unwrap_or(&path));
             std::fs::create_dir_all(path.parent().unwrap_or(copy.path()))?;
-            std::fs::write(path, webhooks.fill(&text))?;
+            std::fs::write(path, text)?;
         }
-        let folder = copy.path().to_owned();
-        Ok(Self { folder, copy: Some(Arc::new(copy)), ..self.clone() })
-    }
-
-    /// Whether it has webhooks that this process has to serve.
-    fn has_webhooks(&self) -> io::Result<bool> {
-        Ok(self.copy.is_some() || files(&self.folder)?.iter().any(|(_, text)| text.contains(ANNOTATION)))
+        scenario.folder = copy.path().to_owned();
+        scenario.copy = Some(Arc::new(copy));
+        Ok(scenario)
     }
 
     /// The manifests: `manifests.yaml`, or the folder `manifests`.
@@ -218,6 +227,10 @@ impl Scenario {
             }
             environment["images"]["registries_conf"] = conf.display().to_string().into();
             environment["images"]["no_own_credentials"] = true.into();
+            if environment["registries"].is_null() {
+                environment["registries"] = json!({});
+            }
+            environment["registries"][images.private_host()]["plain_http"] = true.into();
         }
         Ok(environment)
     }
@@ -251,7 +264,7 @@ impl Scenario {
         self.await_namespaces(api).await?;
         let cluster = self.folder.join("cluster.yaml");
         let objects = if cluster.is_file() { documents(&cluster)? } else { Vec::new() };
-        let webhooks = if self.has_webhooks()? { Some(plane.webhooks()) } else { None };
+        let webhooks = if self.has_webhooks { Some(plane.webhooks()) } else { None };
         make_cluster_with(api, &objects, webhooks).await?;
         let live = self.folder.join("live.yaml");
         if live.is_file() {

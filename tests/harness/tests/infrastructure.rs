@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,14 +12,17 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use preflight_core::cluster::AccessOptions;
 use preflight_core::{Cluster, Decision, Environments, Manifests, Preflight, Report};
-use preflight_harness::scenario::{Scenario, folder_documents};
+use preflight_harness::scenario::{Scenario, documents, folder_documents, make_cluster};
 use preflight_harness::{ControlPlane, Options, Unavailable, User, reset};
+use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, Registry};
 
 /// Runs of which the median is told.
 const RUNS: usize = 9;
+/// Nodes of the larger cluster.
+const NODES: usize = 200;
 
 /// One request, as the log tells it.
 #[derive(Debug, Clone, Default)]
@@ -89,45 +93,81 @@ fn main() -> std::process::ExitCode {
 /// The storefront, beside a webhook and a custom resource with its definition.
 fn asked_once(plane: &ControlPlane, log: &RequestLog) -> Result<(), Failed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let webhook = Scenario::load(&root.join("../scenarios/webhook-healthy"))?.filled(plane.webhooks())?;
+    let webhook = Scenario::load(&root.join("../scenarios/webhook-healthy"))?.filled(plane)?;
     let resource = Scenario::load(&root.join("../scenarios/custom-resource-valid"))?;
     let storefront = root.join("../../examples/storefront/manifests");
     plane.runtime().block_on(async {
         reset(plane.api()).await;
         webhook.make_state(plane).await?;
-        preflight_harness::scenario::make_cluster(
-            plane.api(),
-            &preflight_harness::scenario::documents(&resource.folder.join("cluster.yaml"))?,
-        )
-        .await
+        make_cluster(plane.api(), &documents(&resource.folder.join("cluster.yaml"))?).await
     })?;
     let manifests = [storefront.clone(), webhook.manifests(), resource.manifests()];
     let mut objects = folder_documents(&storefront)?;
-    objects.extend(preflight_harness::scenario::documents(&webhook.manifests())?);
+    objects.extend(documents(&webhook.manifests())?);
     let images = plane.images().expect("it has nodes");
     images.publish(root, &objects)?;
     let conf = images.registries_conf(&objects)?;
-    let environment = serde_json::json!({"environments": {"test": {
+    let environment = json!({"environments": {"test": {
         "images": {"registries_conf": conf, "no_own_credentials": true, "require_digests": true}}}});
     let environments = Environments::parse("environments.yaml", &environment.to_string()).unwrap();
     let kubeconfig = plane.kubeconfig(&User::Admin, "harness")?;
     let options = AccessOptions { kubeconfig: Some(kubeconfig), ..AccessOptions::default() };
 
+    let run = || {
+        Preflight::new(Cluster::resolve(&options).unwrap())
+            .environment(environments.get("test").unwrap())
+            .manifests(Manifests::from_paths(&manifests).unwrap())
+            .plugins(preflight_plugins::builtin())
+    };
+    measure(plane, log, "on one node", &run)?;
+    plane.runtime().block_on(make_cluster(plane.api(), &more_nodes()))?;
+    measure(plane, log, &format!("on {NODES} nodes"), &run)
+}
+
+/// Nodes as large as real ones are: most of it is the images that they tell of.
+fn more_nodes() -> Vec<serde_json::Value> {
+    let image = |node: usize, at: usize| {
+        let name = format!("registry.example.com/team-{}/service-{at}", node % 7);
+        json!({"names": [format!("{name}@sha256:{:064x}", node * 100 + at), format!("{name}:1.{at}")], "sizeBytes": 1})
+    };
+    let node = |at: usize| {
+        let quantities = json!({"cpu": "8", "memory": "32Gi", "pods": "110", "ephemeral-storage": "100Gi"});
+        json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": format!("more-{at}"), "labels": {"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}},
+            "status": {
+                "capacity": quantities, "allocatable": quantities,
+                "images": (0..50).map(|image_at| image(at, image_at)).collect::<Vec<_>>(),
+            },
+        })
+    };
+    (1..NODES).map(node).collect()
+}
+
+/// Runs it some times, and tells the median.
+fn measure(
+    plane: &ControlPlane,
+    log: &RequestLog,
+    cluster: &str,
+    run: &dyn Fn() -> Preflight,
+) -> Result<(), Failed> {
     let mut ratios = Vec::new();
     let mut table = String::new();
     for _ in 0..RUNS {
         log.0.lock().unwrap().clear();
-        let run = Preflight::new(Cluster::resolve(&options).unwrap())
-            .environment(environments.get("test").unwrap())
-            .manifests(Manifests::from_paths(&manifests).unwrap())
-            .plugins(preflight_plugins::builtin());
+        let run = run();
         let started = Instant::now();
         let report = plane.runtime().block_on(async { run.start().unwrap().finish().await });
         let took = started.elapsed();
         ratios.push(judge(&report, took, &log.0.lock().unwrap(), &mut table)?);
     }
     ratios.sort_by(f64::total_cmp);
-    println!("{table}the phase took {:.2} × its slowest request (median of {RUNS})", ratios[RUNS / 2]);
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "{table}{cluster} the phase took {:.2} × its slowest request (median of {RUNS})",
+        ratios[RUNS / 2]
+    )?;
     Ok(())
 }
 

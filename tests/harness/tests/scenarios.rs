@@ -55,7 +55,7 @@ fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result
         other => {
             let options = Options { bare: true };
             ControlPlane::start(&options).map(|mut plane| {
-                let scenario = &scenario.filled(plane.webhooks())?;
+                let scenario = &scenario.filled(&plane)?;
                 plane.runtime().block_on(scenario.make_state(&plane))?;
                 match other {
                     ApiServer::AlwaysDeny => plane.restart_with(&["AlwaysDeny"])?,
@@ -106,7 +106,7 @@ async fn grant_reads(plane: &ControlPlane) {
 }
 
 fn perform(scenario: &Scenario, plane: &mut ControlPlane) -> std::io::Result<Row> {
-    let scenario = &scenario.filled(plane.webhooks())?;
+    let scenario = &scenario.filled(plane)?;
     let usual = scenario.expect.api_server == ApiServer::Normal;
     if usual {
         plane.runtime().block_on(async {

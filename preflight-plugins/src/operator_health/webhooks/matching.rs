@@ -14,18 +14,20 @@ use crate::schema::condition;
 #[serde(default, rename_all = "camelCase")]
 pub(in crate::operator_health) struct Criteria {
     #[serde(alias = "resourceRules")]
-    pub(in crate::operator_health) rules: Vec<Rule>,
+    rules: Vec<Rule>,
     #[serde(rename = "excludeResourceRules")]
     exclude: Vec<Rule>,
     match_policy: Option<String>,
     namespace_selector: Value,
     object_selector: Value,
     match_conditions: Vec<Condition>,
+    #[serde(skip)]
+    of_policy: bool,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(in crate::operator_health) struct Rule {
+struct Rule {
     operations: Vec<String>,
     api_groups: Vec<String>,
     api_versions: Vec<String>,
@@ -61,6 +63,11 @@ const EXEMPT: [&str; 6] = [
 ];
 
 impl Criteria {
+    /// The same, as a policy's or a binding's.
+    pub(in crate::operator_health) fn of_policy(&self) -> Self {
+        Self { of_policy: true, ..self.clone() }
+    }
+
     pub(in crate::operator_health) fn matches(
         &self,
         request: &Request<'_>,
@@ -74,7 +81,9 @@ impl Criteria {
         }
         let equivalent = self.match_policy.as_deref() != Some("Exact");
         let ruled = |rules: &[Rule]| rules.iter().any(|rule| rule.matches(request, equivalent, discovery));
-        if !ruled(&self.rules) || ruled(&self.exclude) {
+        // A webhook without rules is called for nothing, a policy or binding without any for everything.
+        let everything = self.of_policy && self.rules.is_empty();
+        if !(everything || ruled(&self.rules)) || ruled(&self.exclude) {
             return Matched::No;
         }
         match self.in_namespace(request, namespaces) {
@@ -94,7 +103,7 @@ impl Criteria {
         let by = |labels: &Labels| if selects(selector, labels) { Matched::Yes } else { Matched::No };
         if request.resource.group.is_empty() && request.resource.plural == "namespaces" {
             let mut labels = request.labels.first().cloned().unwrap_or_default();
-            let name = request.planned.object.display_name().to_owned();
+            let name = request.name.clone().unwrap_or_default();
             labels.insert("kubernetes.io/metadata.name".to_owned(), name);
             return by(&labels);
         }
@@ -123,7 +132,7 @@ impl Criteria {
             "kind": {"group": request.resource.group, "version": request.resource.version, "kind": request.resource.kind},
             "resource": {"group": request.resource.group, "version": request.resource.version, "resource": request.resource.plural},
             "namespace": request.namespace.unwrap_or_default(),
-            "name": request.object.pointer("/metadata/name").cloned().unwrap_or_else(|| "".into()),
+            "name": request.name.clone().unwrap_or_default(),
             "subResource": "",
             "dryRun": false,
         });
@@ -152,7 +161,7 @@ impl Rule {
     fn matches(&self, request: &Request<'_>, equivalent: bool, discovery: &Discovery) -> bool {
         let named = |list: &[String], wanted: &str| list.iter().any(|one| one == "*" || one == wanted);
         let names = &self.resource_names;
-        let name = request.planned.object.name();
+        let name = request.name.as_deref();
         named(&self.operations, request.operation)
             && self.scope_matches(&request.resource)
             && self.resources.iter().any(|one| resource_matches(one, &request.resource.plural))
