@@ -291,6 +291,65 @@ fn the_role_holds_reads_and_reviews_alone() {
     );
 }
 
+/// What only a registry could answer is set aside, and the verdict says so.
+#[test]
+fn offline_asks_no_registry() {
+    let output = preflight(&[
+        "-f",
+        &storefront("manifests"),
+        "-e",
+        "staging",
+        "--snapshot",
+        &storefront("cluster.snapshot.yaml"),
+        "--offline",
+    ]);
+    let text = out(&output);
+    assert_eq!(code(&output), 0, "{text}");
+    assert!(
+        text.starts_with("GO, 3 checks set aside") && text.contains("registry-health (--offline: "),
+        "{text}"
+    );
+}
+
+/// Pull secrets are read by name, and only where that is asked for.
+#[test]
+fn the_role_names_pull_secrets_if_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {imagePullSecrets: [{name: pull}], containers: [{name: a, image: a}]}}";
+    let file = folder.path().join("pod.yaml");
+    std::fs::write(&file, pod).unwrap();
+    let file = file.display().to_string();
+    let names = |arguments: &[&str]| out(&preflight(arguments)).contains("resourceNames: [\"pull\"]");
+    assert!(names(&["rbac", "-f", &file, "--pull-secrets"]));
+    assert!(!names(&["rbac", "-f", &file]));
+}
+
+/// What an environment says of registries and operators is looked at before anything is asked.
+#[test]
+fn mistakes_about_registries_and_operators_are_told_with_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("environments.yaml");
+    for (entry, told) in [
+        ("registries: {r.example.com: {ca: gone.pem}}", "gone.pem cannot be read"),
+        ("registries: {r.example.com: {layout: images}}", "neither oci:FOLDER nor oci-archive:FILE"),
+        ("registries: {r.example.com: {layout: \"oci:gone\"}}", "index.json cannot be read"),
+        ("registries: {\"https://r.example.com\": {}}", "is not the host of a registry"),
+        ("registries: {r.example.com: {node_credentials: maybe}}", "assumed"),
+        ("images: {registries_conf: gone.conf}", "gone.conf cannot be read"),
+        ("images: {read_pull_secret: true}", "read_pull_secrets"),
+        ("operators: {a: {namespace: ops}}", "0 ways instead of one"),
+        ("operators: {a: {deployment: d}}", "namespace"),
+    ] {
+        std::fs::write(&file, format!("environments:\n  e:\n    {entry}\n")).unwrap();
+        let config = file.display().to_string();
+        let arguments = ["-e", "e", "--config", &config, "--snapshot", &storefront("cluster.snapshot.yaml")];
+        let output = preflight(&arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(code(&output), 2, "{entry}: {text}");
+        assert!(text.contains(told) && text.contains("environments.yaml:3"), "{entry}: {text}");
+    }
+}
+
 #[test]
 fn schemas_are_json() {
     for of in ["environments", "report"] {

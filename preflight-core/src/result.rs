@@ -119,6 +119,15 @@ impl Remediation {
         self.commands.push(command.into());
         self
     }
+
+    /// Everything on one line, as advice.
+    #[must_use]
+    pub fn on_one_line(&self) -> String {
+        match self.commands.as_slice() {
+            [] => self.summary.clone(),
+            commands => format!("{}: `{}`", self.summary, commands.join("`, `")),
+        }
+    }
 }
 
 impl fmt::Display for Remediation {

@@ -216,7 +216,7 @@ impl<'a> Bound<'a> {
             Problem::None => {}
             Problem::Refuses(why) => rule.predict(self.request.subject(), told(why), remedy),
             Problem::Passes(why) => rule.warn(self.request.subject(), told(why), remedy),
-            Problem::Unknown(why) => check.unknown(&[&ADMISSION_POLICY], told(why), remedy.to_string()),
+            Problem::Unknown(why) => check.unknown(&[&ADMISSION_POLICY], told(why), remedy.on_one_line()),
         }
     }
 }

@@ -136,7 +136,7 @@ fn tell(
     } else if incident.required || (for_nodes_too && !through_nodes) {
         examination.fail(subject, message, remedy);
     } else {
-        check.unknown(&[rule], message, remedy.to_string());
+        check.unknown(&[rule], message, remedy.on_one_line());
     }
 }
 

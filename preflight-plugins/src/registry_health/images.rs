@@ -517,7 +517,7 @@ impl Rules<'_> {
                 return self.not_image.warn(used.subject(), message, remedy);
             }
             let why = format!("{message}, and no runtime is known to start it");
-            return self.check.unknown(&[&NOT_AN_IMAGE], why, remedy.to_string());
+            return self.check.unknown(&[&NOT_AN_IMAGE], why, remedy.on_one_line());
         }
         if let Some((platform, digest)) = &content.lacking {
             self.missing.examined();
@@ -542,7 +542,7 @@ impl Rules<'_> {
             Some(false) => self.schema_1.warn(used.subject(), message, remedy),
             None => {
                 let why = format!("{message}, and whether the nodes' runtimes take it is not known");
-                self.check.unknown(&[&SCHEMA_1], why, remedy.to_string());
+                self.check.unknown(&[&SCHEMA_1], why, remedy.on_one_line());
             }
         }
     }
