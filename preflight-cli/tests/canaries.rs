@@ -2,86 +2,20 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+mod support;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
+
+use support::{Answer, Folder, Server, api_server, base64, kubeconfig, preflight, shown};
 
 /// What every secret here holds. Its base64, wherever in a text it begins, holds one of the others.
 const CANARIES: [&str; 4] = ["k4n4rienv0gel", "azRuNHJpZW52MGdlb", "s0bjRyaWVudjBnZW", "rNG40cmllbnYwZ2Vs"];
 
 fn secret(of: &str) -> String {
     format!("{of}-{}", CANARIES[0])
-}
-
-type Answer = (u16, String, String);
-
-/// A server on the loopback, and the heads of the requests that it got.
-struct Server {
-    address: SocketAddr,
-    heads: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn start(handler: impl Fn(&str, &str) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let heads = Arc::new(Mutex::new(Vec::new()));
-        let (log, handler) = (Arc::clone(&heads), Arc::new(handler));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let (log, handler) = (Arc::clone(&log), Arc::clone(&handler));
-                std::thread::spawn(move || serve(stream, &*handler, &log));
-            }
-        });
-        Self { address, heads }
-    }
-
-    /// Whether some request held this.
-    fn was_shown(&self, text: &str) -> bool {
-        self.heads.lock().unwrap().iter().any(|head| head.contains(text))
-    }
-}
-
-fn serve(mut stream: TcpStream, handler: &dyn Fn(&str, &str) -> Answer, log: &Mutex<Vec<String>>) {
-    let (mut read, mut buffer) = (Vec::new(), [0; 4096]);
-    let head = loop {
-        let Ok(n @ 1..) = stream.read(&mut buffer) else { return };
-        read.extend_from_slice(&buffer[..n]);
-        if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
-            break String::from_utf8_lossy(&read[..end]).into_owned();
-        }
-    };
-    log.lock().unwrap().push(head.clone());
-    let path = head.split_whitespace().nth(1).unwrap_or_default();
-    let (code, headers, body) = handler(path, &head);
-    let length = body.len();
-    // The client may have gone.
-    let _ = stream.write_all(
-        format!(
-            "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
-             connection: close\r\n{headers}\r\n{body}"
-        )
-        .as_bytes(),
-    );
-}
-
-fn ok(value: &Value) -> Answer {
-    (200, String::new(), value.to_string())
-}
-
-/// The value of the request's `Authorization`.
-fn shown(head: &str) -> &str {
-    let lines = head.lines().filter_map(|line| line.split_once(": "));
-    let mut shown = lines.filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    shown.next().map_or("nothing", |(_, value)| value)
 }
 
 /// A registry that refuses, and tells what it was shown.
@@ -105,45 +39,6 @@ fn with_tokens(path: &str, head: &str) -> Answer {
         "/v2/" => (401, challenge, String::new()),
         _ => registry(path, head),
     }
-}
-
-/// A cluster with one node, and Secrets to pull with.
-fn api_server(path: &str, secrets: &[Value]) -> Answer {
-    let resource = |name: &str, kind: &str| json!({"resource": name, "responseKind": {"kind": kind}, "scope": "Namespaced", "verbs": ["get", "create"]});
-    let node = json!({"kind": "Node", "metadata": {"name": "one"}, "status": {"nodeInfo": {
-        "operatingSystem": "linux", "architecture": "amd64", "containerRuntimeVersion": "containerd://2.1.4"}}});
-    let path = path.split('?').next().unwrap_or_default();
-    match path {
-        "/version" => ok(&json!({"gitVersion": "v1.36.3"})),
-        "/readyz" => (200, String::new(), "readyz check passed\n".to_owned()),
-        "/api" => ok(&json!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {}, "versions": [
-            {"version": "v1", "freshness": "Current",
-             "resources": [resource("pods", "Pod"), resource("secrets", "Secret")]}]}]})),
-        "/apis" => ok(&json!({"kind": "APIGroupDiscoveryList", "items": []})),
-        "/api/v1/namespaces/shop" => {
-            ok(&json!({"metadata": {"name": "shop"}, "status": {"phase": "Active"}}))
-        }
-        "/api/v1/namespaces/shop/serviceaccounts/default" => {
-            ok(&json!({"kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "shop"}}))
-        }
-        "/api/v1/nodes" => ok(&json!({"kind": "NodeList", "metadata": {}, "items": [node]})),
-        _ if path.contains("reviews") => {
-            ok(&json!({"status": {"allowed": true, "userInfo": {"username": "jane"}}}))
-        }
-        _ => {
-            let name = path.strip_prefix("/api/v1/namespaces/shop/secrets/");
-            match name.and_then(|name| secrets.iter().find(|secret| secret["metadata"]["name"] == name)) {
-                Some(secret) => ok(secret),
-                None => {
-                    (404, String::new(), json!({"kind": "Status", "code": 404, "message": "no"}).to_string())
-                }
-            }
-        }
-    }
-}
-
-fn base64(text: &str) -> String {
-    STANDARD.encode(text)
 }
 
 /// Pull secrets for a host: good and broken, each with a canary, and one of another type.
@@ -170,26 +65,6 @@ fn pull_secrets(host: &str) -> Vec<Value> {
     .collect()
 }
 
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), text).unwrap();
-        self.path(name).display().to_string()
-    }
-
-    /// Every file below a folder.
-    fn files(folder: &Path) -> Vec<PathBuf> {
-        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        entries.flat_map(|path| if path.is_dir() { Self::files(&path) } else { vec![path] }).collect()
-    }
-}
-
 struct Setting {
     folder: Folder,
     arguments: Vec<String>,
@@ -199,7 +74,7 @@ struct Setting {
 impl Setting {
     /// A release against a cluster, with one image at each host.
     fn new(api: &str, login: &Value, hosts: &[String], secrets: &[Value]) -> Self {
-        let folder = Folder(tempfile::tempdir().unwrap());
+        let folder = Folder::new();
         let pod = |(at, (host, secret)): (usize, (&String, &Value))| {
             json!({
                 "apiVersion": "v1", "kind": "Pod", "metadata": {"name": format!("web-{at}"), "namespace": "shop"},
@@ -217,12 +92,6 @@ impl Setting {
             .collect();
         let images = json!({"read_pull_secrets": true, "credential_helpers": true});
         let environment = json!({"environments": {"e": {"registries": entries, "images": images}}});
-        let kubeconfig = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "fake",
-            "clusters": [{"name": "c", "cluster": {"server": api}}],
-            "users": [{"name": "u", "user": login}],
-            "contexts": [{"name": "fake", "context": {"cluster": "c", "user": "u"}}],
-        });
         let arguments = vec![
             "-f".to_owned(),
             folder.write("release.yaml", &pods.join("\n---\n")),
@@ -231,7 +100,7 @@ impl Setting {
             "--config".to_owned(),
             folder.write("environments.yaml", &environment.to_string()),
             "--kubeconfig".to_owned(),
-            folder.write("kubeconfig", &kubeconfig.to_string()),
+            folder.write("kubeconfig", &kubeconfig(api, login)),
         ];
         fs::create_dir(folder.path("told")).unwrap();
         Self { folder, arguments, variables: Vec::new() }
@@ -282,19 +151,8 @@ impl Setting {
 
     fn run(&self, command: &[&str], more: &[&str]) -> String {
         let fixed: &[String] = if command == ["rbac"] { &[] } else { &self.arguments };
-        let mut process = Command::new(env!("CARGO_BIN_EXE_preflight"));
-        process.args(command).args(fixed).args(more).arg("-vv");
-        process.env("RUST_LOG", "trace").env("HOME", self.folder.path("home")).stdin(Stdio::null());
-        for name in [
-            "KUBECONFIG",
-            "DOCKER_CONFIG",
-            "REGISTRY_AUTH_FILE",
-            "XDG_RUNTIME_DIR",
-            "HTTPS_PROXY",
-            "NO_PROXY",
-        ] {
-            process.env_remove(name);
-        }
+        let mut process = preflight(&self.folder.path("home"));
+        process.args(command).args(fixed).args(more).arg("-vv").env("RUST_LOG", "trace");
         let output = process.envs(self.variables.iter().cloned()).output().unwrap();
         format!("{}\n{}\n", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }

@@ -70,7 +70,9 @@ fn every_rule_has_a_summary_that_is_a_sentence_and_a_runbook_that_says_more() {
 /// Every rule that is about the release has a scenario that breaks it.
 #[test]
 fn every_rule_is_broken_by_a_scenario_or_a_test_says_why_not() {
-    // Faults of the network, of certificates and clocks are shown by tests of the transport, not by scenarios.
+    // Faults of the network, of certificates and clocks, registries that misbehave, this machine's own credentials, and
+    // what a control plane makes right by itself or does not admit, are shown by tests of their own: `transport` and
+    // `faults`, `registry_faults`, `own_credentials`, `operators`.
     const ELSEWHERE: &[&str] = &[
         "cluster-connectivity/name-resolution",
         "cluster-connectivity/proxy-refused",
@@ -85,6 +87,22 @@ fn every_rule_is_broken_by_a_scenario_or_a_test_says_why_not() {
         "cluster-connectivity/not-ready",
         "cluster-connectivity/clock-skew",
         "cluster-connectivity/version-unsupported",
+        "registry-health/name-resolution",
+        "registry-health/unreachable",
+        "registry-health/tls",
+        "registry-health/not-a-registry",
+        "registry-health/auth-challenge",
+        "registry-health/token-service",
+        "registry-health/throttled",
+        "registry-health/server-error",
+        "registry-health/schema-1",
+        "registry-health/not-an-image",
+        "registry-health/own-credentials",
+        "registry-health/push-permission",
+        "registry-health/push-storage",
+        "registry-health/upload-left",
+        "operator-health/operator-not-observed",
+        "operator-health/webhook-dry-run",
     ];
     let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
     let expectations: String = fs::read_dir(scenarios)

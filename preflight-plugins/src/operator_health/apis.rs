@@ -55,14 +55,14 @@ pub(super) async fn examine(check: &Examination, cluster: &Reader) {
     for (_, name, api) in apis.iter() {
         let Some(service) = &api.spec.service else { continue };
         rule.examined();
-        let Some(condition) = api.status.conditions.iter().find(|condition| condition.kind == "Available")
-        else {
-            continue;
-        };
-        if condition.status != "True" {
+        // Nobody has looked at one that says nothing, and it counts as not available
+        // (`IsAPIServiceConditionTrue`, `staging/src/k8s.io/kube-aggregator/pkg/apis/apiregistration/v1/helper`, v1.36).
+        let condition = api.status.conditions.iter().find(|condition| condition.kind == "Available");
+        if condition.is_none_or(|condition| condition.status != "True") {
+            let why = condition.map_or("nobody has looked at it yet", |condition| &condition.message);
             rule.warn(
                 Subject::new(format!("APIService {name}")),
-                format!("{name} is not available: {}", condition.message),
+                format!("{name} is not available: {why}"),
                 Remediation::new(format!(
                     "Mend the Service {}/{} behind it, or remove the APIService",
                     service.namespace, service.name

@@ -10,9 +10,10 @@ use preflight_core::{Examination, FieldPath, Remediation, RuleCheck, Subject};
 use serde_json::Value;
 
 use super::backend::{Authority, Backends, ClientConfig, Health, authority};
+use super::instances::{self, merge};
 use super::{
     CONVERSION_WEBHOOK, CUSTOM_RESOURCE_INVALID, DEFINITION_NOT_ESTABLISHED, STORED_VERSION_REMOVED,
-    definitions, instances,
+    definitions,
 };
 
 /// API groups of which no definition is asked for: they are Kubernetes' own.
@@ -71,7 +72,7 @@ pub(super) async fn examine(
     let mut established = check.rule(&DEFINITION_NOT_ESTABLISHED);
     let mut conversion = check.rule(&CONVERSION_WEBHOOK);
     let mut valid = check.rule(&CUSTOM_RESOURCE_INVALID);
-    let mut told = BTreeSet::new();
+    let (mut told, mut converted_for) = (BTreeSet::new(), BTreeSet::new());
     for (position, planned, name) in &resources {
         let of_release = release
             .of_kind("apiextensions.k8s.io", "CustomResourceDefinition")
@@ -82,19 +83,25 @@ pub(super) async fn examine(
                 check.need::<()>(&rules, Err(error.clone()));
                 continue;
             }
-            (Some(Ok(Some(live))), _) if told.insert(name) => {
-                established.examined();
-                not_established(&mut established, planned, name, live);
-                converted(check, &mut conversion, planned, name, live, backends).await;
-                of_release.map_or_else(|| Arc::clone(live), |(_, crd)| Arc::clone(&crd.effective))
-            }
             (Some(Ok(Some(live))), _) => {
-                of_release.map_or_else(|| Arc::clone(live), |(_, crd)| Arc::clone(&crd.effective))
+                if told.insert(name) {
+                    established.examined();
+                    not_established(&mut established, planned, name, live);
+                }
+                // What the release's own says nothing of stays: an authority that was put in, for example.
+                let mut left = (**live).clone();
+                if let Some((_, crd)) = of_release {
+                    merge(&mut left, &crd.effective);
+                }
+                left
             }
-            (_, Some((_, crd))) => Arc::clone(&crd.effective),
+            (_, Some((_, crd))) => (*crd.effective).clone(),
             // An aggregated API: its own server validates.
             _ => continue,
         };
+        if converted_for.insert((name, planned.object.version())) {
+            converted(check, &mut conversion, planned, name, &definition, backends).await;
+        }
         instances::examine(check, &mut valid, release.method(), planned, &definition);
     }
     established.conclude("definitions that the release uses");
@@ -114,17 +121,25 @@ fn not_established(rule: &mut RuleCheck<'_>, planned: &Planned, name: &str, live
     let is = |kind: &str, status: &str| {
         conditions.iter().find(|condition| condition["type"] == kind && condition["status"] == status)
     };
-    let why = match (is("NamesAccepted", "False"), is("Established", "True"), is("Terminating", "True")) {
-        (Some(clash), _, _) => format!("its names clash: {}", clash["message"].as_str().unwrap_or_default()),
-        (None, None, _) => "it is not established".to_owned(),
-        (None, Some(_), Some(_)) => "it is being deleted, with everything of its kind".to_owned(),
+    let clash = is("NamesAccepted", "False");
+    let clash =
+        clash.map(|clash| format!("its names clash: {}", clash["message"].as_str().unwrap_or_default()));
+    let subject = Subject::at(&planned.object, &FieldPath::of("apiVersion"));
+    let remedy =
+        Remediation::new("Mend the definition first").command(format!("kubectl describe crd {name}"));
+    let why = match (is("Established", "True"), is("Terminating", "True"), clash) {
+        (None, _, clash) => clash.unwrap_or_else(|| "it is not established".to_owned()),
+        (Some(_), Some(_), _) => "it is being deleted, with everything of its kind".to_owned(),
+        // It is served as it was before (`ServeHTTP` of `customresource_handler.go`, v1.36).
+        (Some(_), None, Some(clash)) => {
+            let message =
+                format!("The definition {name} is served under its former names: of the new ones, {clash}");
+            return rule.warn(subject, message, remedy);
+        }
         _ => return,
     };
-    rule.fail(
-        Subject::at(&planned.object, &FieldPath::of("apiVersion")),
-        format!("{} cannot be applied: of its definition {name}, {why}", planned.object.id()),
-        Remediation::new("Mend the definition first").command(format!("kubectl describe crd {name}")),
-    );
+    let message = format!("{} cannot be applied: of its definition {name}, {why}", planned.object.id());
+    rule.fail(subject, message, remedy);
 }
 
 /// Whether the release needs the webhook that converts, and whether that can be called.
@@ -133,19 +148,19 @@ async fn converted(
     rule: &mut RuleCheck<'_>,
     planned: &Planned,
     name: &str,
-    live: &Value,
+    definition: &Value,
     backends: &Backends<'_>,
 ) {
-    let conversion = &live["spec"]["conversion"];
+    let conversion = &definition["spec"]["conversion"];
     if conversion["strategy"] != "Webhook" {
         return;
     }
     rule.examined();
-    let versions = live["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let versions = definition["spec"]["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let storage = versions.iter().find(|version| version["storage"] == true);
     let storage = storage.and_then(|version| version["name"].as_str()).unwrap_or_default();
-    let stored: Vec<&str> =
-        live["status"]["storedVersions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let stored = definition["status"]["storedVersions"].as_array().into_iter().flatten();
+    let stored: Vec<&str> = stored.filter_map(Value::as_str).collect();
     let own = planned.object.version();
     // What is written in the storage version, and was never stored in another, is converted for nobody.
     let needed = own != storage || stored.iter().any(|version| *version != own);

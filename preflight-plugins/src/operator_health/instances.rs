@@ -5,7 +5,7 @@ use preflight_core::{Examination, FieldPath, Method, Remediation, RuleCheck, Sub
 use serde_json::Value;
 
 use super::CUSTOM_RESOURCE_INVALID;
-use crate::schema::{Judgement, Segment, judge};
+use crate::schema::{Judgement, Segment, judge, unknown_fields};
 
 /// Violations of one object that are told.
 const TOLD: usize = 10;
@@ -29,7 +29,11 @@ pub(super) fn examine(
     let mut written = (*planned.effective).clone();
     let live = match &planned.live {
         Live::Present(live) => Some(live.as_ref()),
-        Live::Unknown(_) => None,
+        // What it would be merged with is not known.
+        Live::Unknown(error) => {
+            check.need::<()>(&[&CUSTOM_RESOURCE_INVALID], Err(error.clone()));
+            return;
+        }
         _ => None,
     };
     if has_status && let Some(written) = written.as_object_mut() {
@@ -39,10 +43,20 @@ pub(super) fn examine(
     if schema.is_null() {
         return;
     }
-    let judgement = match live {
+    let mut judgement = match live {
         None => judge(schema, &written, None, preserve),
         Some(live) => of_update(schema, &written, live, preserve),
     };
+    let unknown = unknown_fields(schema, &planned.effective, preserve);
+    // A patch removes what is null, unless it is in a list, which is sent whole.
+    let (removed, unknown): (Vec<_>, Vec<_>) =
+        unknown.into_iter().partition(|path| live.is_some() && is_removed(&planned.effective, path));
+    judgement.unknown_fields = unknown;
+    for path in removed {
+        judgement
+            .undecided
+            .push((path, "whether an unknown field may be null depends on how it is applied".to_owned()));
+    }
     tell(check, rule, method, planned, &judgement);
 }
 
@@ -70,8 +84,17 @@ fn of_update(schema: &Value, written: &Value, live: &Value, preserve: bool) -> J
     judgement
 }
 
+/// Whether there is a null that is not in a list.
+fn is_removed(value: &Value, path: &[Segment]) -> bool {
+    let found = path.iter().try_fold(value, |value, segment| match segment {
+        Segment::Key(key) => value.get(key),
+        Segment::Index(_) => None,
+    });
+    found.is_some_and(Value::is_null)
+}
+
 /// JSON merge patch (RFC 7396), as client-side apply uses it for custom resources.
-fn merge(into: &mut Value, patch: &Value) {
+pub(super) fn merge(into: &mut Value, patch: &Value) {
     match (into, patch) {
         (Value::Object(into), Value::Object(patch)) => {
             for (key, value) in patch {

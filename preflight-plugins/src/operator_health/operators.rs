@@ -59,15 +59,17 @@ struct Rules<'a> {
 /// What was found of an operator.
 struct Found {
     workloads: Vec<(Resource, Arc<Value>)>,
-    pods: Vec<Value>,
     version: Option<Arc<Value>>,
-    lease: Option<Arc<Value>>,
+    pods: Result<Vec<Value>, ClusterError>,
 }
 
 pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Reader) {
     let settings = check.need(OF_OPERATORS, context.settings::<Operators>());
     let Some(settings) = settings else { return };
-    let looking = settings.0.values().map(|operator| find(cluster, operator));
+    let looking = settings
+        .0
+        .values()
+        .map(|operator| async { futures::join!(find(cluster, operator), lease(cluster, operator)) });
     let found = futures::future::join_all(looking).await;
     let mut rules = Rules {
         check,
@@ -77,12 +79,16 @@ pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Re
         observed: check.rule(&OPERATOR_NOT_OBSERVED),
         lease: check.rule(&LEADER_LEASE),
     };
-    for ((name, operator), found) in settings.0.iter().zip(found) {
-        match found {
-            Ok(found) => rules.operator(name, operator, &found),
-            Err(error) => {
-                check.need::<()>(OF_OPERATORS, Err(error));
-            }
+    for ((name, operator), (found, lease)) in settings.0.iter().zip(found) {
+        let of_workloads =
+            [&OPERATOR_MISSING, &OPERATOR_NOT_READY, &OPERATOR_CRASH_LOOP, &OPERATOR_NOT_OBSERVED];
+        let is_there =
+            check.need(&of_workloads, found).is_none_or(|found| rules.operator(name, operator, found));
+        // Who leads what is not there is no question.
+        if let Some((namespace, own)) = operator.leads_by().filter(|_| is_there)
+            && let Some(lease) = check.need(&[&LEADER_LEASE], lease)
+        {
+            rules.leader(name, namespace, own, lease.as_deref());
         }
     }
     let what = "operators that the environment requires";
@@ -100,7 +106,7 @@ async fn find(cluster: &Reader, operator: &Operator) -> Result<Found, ClusterErr
         (stateful_sets, &operator.stateful_set),
         (daemon_sets, &operator.daemon_set),
     ];
-    let mut found = Found { workloads: Vec::new(), pods: Vec::new(), version: None, lease: None };
+    let mut found = Found { workloads: Vec::new(), version: None, pods: Ok(Vec::new()) };
     for (resource, name) in named {
         if let Some(name) = name
             && let Some(object) = cluster.get(&resource, namespace, name).await?
@@ -117,20 +123,33 @@ async fn find(cluster: &Reader, operator: &Operator) -> Result<Found, ClusterErr
     if let Some(name) = &operator.cluster_service_version {
         found.version = cluster.get(&service_versions(), namespace, name).await?;
     }
-    for (_, object) in &found.workloads {
-        if let Some(selector) = selector_text(&object["spec"]["selector"]) {
-            found.pods.extend(cluster.select(&pods(), namespace, &selector).await?);
-        }
-    }
-    if let Some(lease) = &operator.lease {
-        let namespace = operator.lease_namespace.as_deref().or(namespace);
-        found.lease = cluster.get(&leases(), namespace, lease).await?;
-    }
+    found.pods = pods_of(cluster, &found.workloads, namespace).await;
     Ok(found)
 }
 
+async fn pods_of(
+    cluster: &Reader,
+    workloads: &[(Resource, Arc<Value>)],
+    namespace: Option<&str>,
+) -> Result<Vec<Value>, ClusterError> {
+    let mut all = Vec::new();
+    for (_, object) in workloads {
+        if let Some(selector) = selector_text(&object["spec"]["selector"]) {
+            all.extend(cluster.select(&pods(), namespace, &selector).await?);
+        }
+    }
+    Ok(all)
+}
+
+async fn lease(cluster: &Reader, operator: &Operator) -> Result<Option<Arc<Value>>, ClusterError> {
+    match operator.leads_by() {
+        Some((namespace, name)) => cluster.get(&leases(), Some(namespace), name).await,
+        None => Ok(None),
+    }
+}
+
 /// A `LabelSelector` as a query has it.
-fn selector_text(selector: &Value) -> Option<String> {
+pub(super) fn selector_text(selector: &Value) -> Option<String> {
     let equal = selector["matchLabels"].as_object().into_iter().flatten();
     let mut parts: Vec<String> =
         equal.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
@@ -150,7 +169,8 @@ fn selector_text(selector: &Value) -> Option<String> {
 }
 
 impl Rules<'_> {
-    fn operator(&mut self, name: &str, operator: &Operator, found: &Found) {
+    /// Tells whether the operator is there.
+    fn operator(&mut self, name: &str, operator: &Operator, found: Found) -> bool {
         let namespace = &operator.namespace;
         self.missing.examined();
         if found.workloads.is_empty() && found.version.is_none() {
@@ -163,7 +183,7 @@ impl Rules<'_> {
             for rule in [&OPERATOR_NOT_READY, &OPERATOR_CRASH_LOOP, &OPERATOR_NOT_OBSERVED] {
                 self.check.blocked(&[rule], &OPERATOR_MISSING, format!("the operator {name} is not there"));
             }
-            return;
+            return false;
         }
         if let Some(version) = &found.version {
             self.service_version(name, namespace, version);
@@ -171,16 +191,17 @@ impl Rules<'_> {
         for (resource, object) in &found.workloads {
             self.workload(name, namespace, resource, object);
         }
-        self.crashes(name, namespace, &found.pods);
-        if let Some(lease) = &operator.lease {
-            let namespace = operator.lease_namespace.as_deref().unwrap_or(namespace);
-            self.leader(name, namespace, lease, found.lease.as_deref());
+        // Which pods a ClusterServiceVersion has is not looked at.
+        if !found.workloads.is_empty()
+            && let Some(pods) = self.check.need(&[&OPERATOR_CRASH_LOOP], found.pods)
+        {
+            self.crashes(name, namespace, &pods);
         }
+        true
     }
 
     fn service_version(&mut self, name: &str, namespace: &str, version: &Value) {
         self.ready.examined();
-        self.observed.examined();
         let phase = version["status"]["phase"].as_str().unwrap_or("none");
         if phase != "Succeeded" {
             let own = version["metadata"]["name"].as_str().unwrap_or_default();

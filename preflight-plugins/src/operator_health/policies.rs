@@ -1,5 +1,6 @@
 //! Admission policies in CEL that match the release, validating and mutating ones: can they be evaluated at all?
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -10,8 +11,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ADMISSION_POLICY;
+use super::operators::selector_text;
 use super::requests::{Request, Requests};
 use super::webhooks::{Criteria, Matched};
+use crate::labels;
 
 /// A ValidatingAdmissionPolicy, as far as it is looked at.
 #[derive(Debug, Default, Deserialize)]
@@ -141,9 +144,21 @@ pub(super) async fn examine(
         }));
     }
     let mut rule = check.rule(&ADMISSION_POLICY);
-    let bound =
-        join_all(pairs.iter().map(|pair| Bound::of(pair, requests, &discovery, cluster, release))).await;
-    for bound in bound.into_iter().flatten() {
+    let matching = pairs.iter().flat_map(|pair| matching(pair, requests, &discovery));
+    let bound = matching.map(|(pair, request, unsure)| {
+        let discovery = &discovery;
+        async move {
+            let problem = problem(pair.policy, pair.binding, request, discovery, cluster, release).await;
+            let problem = match (problem, unsure) {
+                (Problem::Refuses(why) | Problem::Passes(why), Some(unsure)) => {
+                    Problem::Unknown(format!("{why}; whether it matches is not known: {unsure}"))
+                }
+                (problem, _) => problem,
+            };
+            Bound { pair, request, problem }
+        }
+    });
+    for bound in join_all(bound).await {
         bound.tell(check, &mut rule);
     }
     rule.conclude("bindings of admission policies that match the release");
@@ -173,28 +188,33 @@ enum Problem {
     Unknown(String),
 }
 
-impl<'a> Bound<'a> {
-    async fn of(
-        pair: &'a Pair<'a>,
-        requests: &'a Requests<'_>,
-        discovery: &Discovery,
-        cluster: &Reader,
-        release: &Release,
-    ) -> Option<Bound<'a>> {
-        let matches = |request: &&Request<'_>| {
-            // Whether conditions hold is left to the evaluation; here they only narrow down.
-            let by = |criteria: &Criteria| {
-                let matched = criteria.of_policy().matches(request, &requests.namespaces, discovery);
-                !matches!(matched, Matched::No)
-            };
-            let bound = pair.binding.match_resources.as_ref().is_none_or(by);
-            request.lands_anyway.is_none() && by(&pair.policy.match_constraints) && bound
+/// The requests that a binding matches, and why that is not sure, if it is not: of each namespace the first one, and
+/// the first one that is sure, for what is wrong with the parameters is wrong for all of them.
+fn matching<'a>(
+    pair: &'a Pair<'a>,
+    requests: &'a Requests<'_>,
+    discovery: &Discovery,
+) -> Vec<(&'a Pair<'a>, &'a Request<'a>, Option<String>)> {
+    let by = |criteria: &Criteria, request: &Request<'_>| {
+        criteria.of_policy().matches(request, &requests.namespaces, discovery)
+    };
+    let mut seen = BTreeSet::new();
+    let mut all = Vec::new();
+    for request in requests.all.iter().filter(|request| request.lands_anyway.is_none()) {
+        let bound = pair.binding.match_resources.as_ref().map(|criteria| by(criteria, request));
+        let unsure = match (by(&pair.policy.match_constraints, request), bound) {
+            (Matched::No, _) | (_, Some(Matched::No)) => continue,
+            (Matched::Unsure(why), _) | (_, Some(Matched::Unsure(why))) => Some(why),
+            (Matched::Yes, _) => None,
         };
-        let request = requests.all.iter().find(matches)?;
-        let problem = problem(pair.policy, pair.binding, request, discovery, cluster, release).await;
-        Some(Bound { pair, request, problem })
+        if seen.insert((request.namespace, unsure.is_some())) {
+            all.push((pair, request, unsure));
+        }
     }
+    all
+}
 
+impl Bound<'_> {
     fn tell(self, check: &Examination, rule: &mut RuleCheck<'_>) {
         rule.examined();
         let told = |why: &str| {
@@ -269,12 +289,11 @@ async fn problem(
     let denies = reference.parameter_not_found_action.as_deref() == Some("Deny");
     let missing = |what: String| if denies { broken(what) } else { Problem::None };
     let of_release = release.of_kind(&served.group, &served.kind);
-    let coming: Vec<&str> = of_release
+    let mut coming = of_release
         .filter(|(position, planned)| *position < request.position && planned.namespace == namespace)
-        .filter_map(|(_, planned)| planned.object.name())
-        .collect();
+        .map(|(_, planned)| planned);
     if let Some(name) = &reference.name {
-        if coming.contains(&name.as_str()) {
+        if coming.any(|planned| planned.object.name() == Some(name)) {
             return Problem::None;
         }
         return match cluster.get(&served, namespace.as_deref(), name).await {
@@ -283,18 +302,12 @@ async fn problem(
             Err(error) => Problem::Unknown(error.to_string()),
         };
     }
-    let labels = reference.selector.as_ref().map(|selector| selector["matchLabels"].clone());
-    let query: Vec<String> = labels
-        .as_ref()
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
-        .collect();
-    if !denies || !coming.is_empty() {
+    let selector = reference.selector.clone().unwrap_or_default();
+    if !denies || coming.any(|planned| labels::selects(&selector, &labels::of(&planned.effective))) {
         return Problem::None;
     }
-    match cluster.select(&served, namespace.as_deref(), &query.join(",")).await {
+    let query = selector_text(&selector).unwrap_or_default();
+    match cluster.select(&served, namespace.as_deref(), &query).await {
         Ok(found) if found.is_empty() => {
             missing(format!("no {} is selected for its parameters", served.kind))
         }

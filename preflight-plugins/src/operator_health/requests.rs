@@ -34,6 +34,8 @@ pub(super) struct Request<'a> {
     pub(super) by_controller: bool,
     /// Why the release lands without it, if it does.
     pub(super) lands_anyway: Option<&'static str>,
+    /// Why it is not known what is there, and so neither whether this is asked at all nor what `old` is.
+    pub(super) unseen: Option<String>,
 }
 
 impl Request<'_> {
@@ -80,14 +82,15 @@ pub(super) async fn of<'a>(release: &'a Release, cluster: &Reader) -> Requests<'
         let Some(resource) = planned.serving.resource() else {
             continue;
         };
-        let (operation, old) = match (&planned.live, planned.action) {
+        let (operations, old, unseen): (&[_], _, _) = match (&planned.live, planned.action) {
             (_, Action::Unchanged) => continue,
-            (Live::Present(live), _) => ("UPDATE", Some((**live).clone())),
-            _ => ("CREATE", None),
+            (Live::Present(live), _) => (&["UPDATE"], Some((**live).clone()), None),
+            (Live::Unknown(error), _) => (&["CREATE", "UPDATE"], None, Some(error.to_string())),
+            _ => (&["CREATE"], None, None),
         };
         let mut seen = vec![labels::of(&planned.effective)];
         seen.extend(old.as_ref().map(labels::of));
-        all.push(Request {
+        all.extend(operations.iter().map(|operation| Request {
             id: planned.object.id().to_string(),
             subject: Subject::object(&planned.object),
             name: planned.object.name().map(str::to_owned),
@@ -97,11 +100,12 @@ pub(super) async fn of<'a>(release: &'a Release, cluster: &Reader) -> Requests<'
             namespace: planned.namespace.as_deref(),
             object: (*planned.effective).clone(),
             old: old.clone(),
-            labels: seen,
+            labels: seen.clone(),
             by_controller: false,
             lands_anyway: None,
-        });
-        made(planned, position, old.as_ref(), &mut all);
+            unseen: unseen.clone(),
+        }));
+        made(planned, position, old.as_ref(), unseen.as_ref(), &mut all);
     }
     // That pruning could not be looked at is told by the check that looks at permissions.
     let deletions = release.pruning().map(|pruning| pruning.deletions.as_slice()).unwrap_or_default();
@@ -119,9 +123,10 @@ async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
     let Deletion { resource, namespace, name, .. } = gone;
     let place = namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
     let id = format!("{} {place}{name}", resource.kind);
-    // If it cannot be read, it is taken to have no labels.
-    let old = cluster.get(resource, namespace.as_deref(), name).await.ok().flatten();
-    let old = old.map(|old| (*old).clone());
+    let (old, unseen) = match cluster.get(resource, namespace.as_deref(), name).await {
+        Ok(old) => (old.map(|old| (*old).clone()), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
     Request {
         subject: Subject::new(&id),
         id,
@@ -135,11 +140,18 @@ async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
         old,
         by_controller: false,
         lands_anyway: None,
+        unseen,
     }
 }
 
 /// What controllers will make of a workload, if anything about its pods changes.
-fn made<'a>(planned: &'a Planned, position: usize, old: Option<&Value>, all: &mut Vec<Request<'a>>) {
+fn made<'a>(
+    planned: &'a Planned,
+    position: usize,
+    old: Option<&Value>,
+    unseen: Option<&String>,
+    all: &mut Vec<Request<'a>>,
+) {
     let Some((_, kinds)) = MADE.iter().find(|(kind, _)| *kind == planned.object.kind()) else {
         return;
     };
@@ -188,6 +200,7 @@ fn made<'a>(planned: &'a Planned, position: usize, old: Option<&Value>, all: &mu
             labels: vec![of_template.clone()],
             by_controller: true,
             lands_anyway,
+            unseen: unseen.cloned(),
         });
     }
 }

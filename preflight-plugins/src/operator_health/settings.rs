@@ -42,6 +42,14 @@ pub struct Operator {
     pub lease_namespace: Option<String>,
 }
 
+impl Operator {
+    /// Namespace and name of the Lease by which its replicas choose their leader, if it names one.
+    pub(super) fn leads_by(&self) -> Option<(&str, &str)> {
+        let namespace = self.lease_namespace.as_deref().unwrap_or(&self.namespace);
+        Some((namespace, self.lease.as_deref()?))
+    }
+}
+
 impl Settings for Operators {
     const SECTION: &'static str = "operators";
 

@@ -4,41 +4,29 @@
 //! the registry and to the token service that it names, and nowhere else.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
-};
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Response, Uri};
 use preflight_core::net::{HttpClient, HttpOptions};
-use serde::Deserialize;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use tokio::sync::{OnceCell, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::challenge::Challenge;
 use super::credentials::{Credential, Proof};
 use super::manifest::{ACCEPTED, Config, Manifest};
 use super::memo::Memo;
-use super::trouble::{Trouble, has_code, words_of};
+use super::send::{header, is_html, port, request, told, trouble_of};
+use super::token::{Actions, proof_of};
+use super::trouble::Trouble;
 
 /// The largest manifest that registries take (distribution specification, "Pushing Manifests": 4 MiB).
 const MANIFEST_CAP: usize = 4 << 20;
 /// The largest configuration that is read; they have a few KiB.
 const CONFIG_CAP: usize = 4 << 20;
 /// The largest answer of a token service that is read.
-const TOKEN_CAP: usize = 1 << 20;
-/// How long one attempt may wait for its answer.
-const ATTEMPT: Duration = Duration::from_secs(10);
-/// How often a question is put, the first time included.
-const ATTEMPTS: u32 = 3;
-/// The first wait between two attempts; each further one is twice as long. Jitter is added.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// The longest `Retry-After` that is waited for.
-const RETRY_AFTER_CAP: Duration = Duration::from_secs(10);
+pub(super) const TOKEN_CAP: usize = 1 << 20;
 /// Requests under way at once to one registry.
 const CONCURRENCY: usize = 6;
 /// Redirects that are followed for one question.
@@ -84,26 +72,19 @@ pub struct Resolved {
     pub manifest: Manifest,
 }
 
-/// What may be done with a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Actions {
-    Pull,
-    Push,
-}
-
 type Answer<T> = Result<T, Trouble>;
 
 /// A registry at one address.
 pub struct RegistryClient {
     address: Address,
-    http: Result<HttpClient, Trouble>,
-    options: HttpOptions,
-    permits: Semaphore,
-    deadline: Instant,
+    pub(super) http: Result<HttpClient, Trouble>,
+    pub(super) options: HttpOptions,
+    pub(super) permits: Semaphore,
+    pub(super) deadline: Instant,
     hello: OnceCell<Result<Hello, Trouble>>,
     /// Credentials that were used, so that equal ones are asked about once.
     proofs: Mutex<Vec<Proof>>,
-    authorizations: Memo<(String, Option<usize>, Actions), Answer<Option<String>>>,
+    pub(super) authorizations: Memo<(String, Option<usize>, Actions), Answer<Option<String>>>,
     manifests: Memo<(String, String, Option<usize>), Answer<Resolved>>,
     configs: Memo<(String, String, Option<usize>), Answer<Config>>,
 }
@@ -236,7 +217,7 @@ impl RegistryClient {
     }
 
     /// A number for each credential; equal ones have the same.
-    fn interned(&self, credential: Option<&Arc<Credential>>) -> Option<usize> {
+    pub(super) fn interned(&self, credential: Option<&Arc<Credential>>) -> Option<usize> {
         let proof = proof_of(credential)?;
         let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
         let at = proofs.iter().position(|known| known == proof);
@@ -340,295 +321,10 @@ impl RegistryClient {
             own.scheme() == target.scheme() && own.host() == target.host() && port(&own) == port(target)
         })
     }
-
-    /// What is sent as `Authorization`, if anything is.
-    pub(super) async fn authorization(
-        &self,
-        repository: &str,
-        credential: Option<&Arc<Credential>>,
-        actions: Actions,
-    ) -> Result<Option<String>, Trouble> {
-        let hello = self.hello().await?;
-        self.authorize(&hello.challenge, repository, credential, actions).await
-    }
-
-    async fn authorize(
-        &self,
-        challenge: &Challenge,
-        repository: &str,
-        credential: Option<&Arc<Credential>>,
-        actions: Actions,
-    ) -> Result<Option<String>, Trouble> {
-        let proof = proof_of(credential);
-        match (challenge, proof) {
-            (Challenge::Open, _) | (Challenge::Basic, None) => Ok(None),
-            (Challenge::Basic, Some(Proof::Password { user, password })) => {
-                Ok(Some(basic(user, password.expose())))
-            }
-            (Challenge::Basic, Some(_)) => Err(Trouble::Challenge {
-                why: "asks for a user name and password, and there is only a token".to_owned(),
-            }),
-            (Challenge::Bearer { .. }, Some(Proof::Access(token))) => {
-                Ok(Some(format!("Bearer {}", token.expose())))
-            }
-            (Challenge::Bearer { realm, service }, proof) => {
-                let key = (repository.to_owned(), self.interned(credential), actions);
-                let ask = || self.token(realm, service.as_deref(), repository, proof, actions);
-                self.authorizations.get(key, ask).await
-            }
-        }
-    }
-
-    /// Asks the token service for a token (the distribution project's token and OAuth 2 specifications).
-    async fn token(
-        &self,
-        realm: &str,
-        service: Option<&str>,
-        repository: &str,
-        proof: Option<&Proof>,
-        actions: Actions,
-    ) -> Result<Option<String>, Trouble> {
-        let challenge = |why: &str| Trouble::Challenge { why: why.to_owned() };
-        let mut url =
-            url::Url::parse(realm).map_err(|_| challenge("names a token service whose URL is malformed"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(challenge("names a token service that is not reached over HTTP"));
-        }
-        if url.scheme() == "http" && !self.address.plain_http {
-            return Err(challenge("names a token service without TLS, to which no credentials are sent"));
-        }
-        let actions = match actions {
-            Actions::Pull => "pull",
-            Actions::Push => "pull,push",
-        };
-        let scope = format!("repository:{repository}:{actions}");
-        let target: Uri =
-            url.as_str().parse().map_err(|_| challenge("names a token service that is no URL"))?;
-        let name = told(&target);
-        let http = match self.is_own(&target) {
-            true => self.http.clone()?,
-            false => HttpClient::new(&target, &self.options)
-                .map_err(|failure| of_token_service(&name, Trouble::Connect(failure)))?,
-        };
-        let answer = if let Some(Proof::Refresh(token)) = proof {
-            let form = Bytes::from(refresh_form(service.unwrap_or_default(), &scope, token.expose()));
-            let build = || {
-                request(Method::POST, url.as_str(), None)
-                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                    .body(form.clone())
-            };
-            self.send(&http, &name, build, TOKEN_CAP).await
-        } else {
-            if let Some(service) = service {
-                url.query_pairs_mut().append_pair("service", service);
-            }
-            url.query_pairs_mut().append_pair("scope", &scope);
-            let build = || {
-                let request = request(Method::GET, url.as_str(), None);
-                match proof {
-                    Some(Proof::Password { user, password }) => {
-                        request.header(AUTHORIZATION, basic(user, password.expose()))
-                    }
-                    _ => request,
-                }
-                .body(Bytes::new())
-            };
-            self.send(&http, &name, build, TOKEN_CAP).await
-        };
-        let answer = answer.map_err(|trouble| of_token_service(&name, trouble))?;
-        match answer.status().as_u16() {
-            200 => {}
-            // OAuth 2 answers 400 `invalid_grant` to a refresh token that is no longer good (RFC 6749, section 5.2).
-            code @ (400 | 401 | 403) => {
-                let by = format!("the token service {name}");
-                return Err(Trouble::Refused { code, by, words: words_of(answer.body()) });
-            }
-            _ => return Err(of_token_service(&name, trouble_of(&answer, &name))),
-        }
-        #[derive(Deserialize)]
-        struct Issued {
-            token: Option<String>,
-            access_token: Option<String>,
-        }
-        let issued: Option<Issued> = serde_json::from_slice(answer.body()).ok();
-        let token = issued.and_then(|issued| issued.token.or(issued.access_token));
-        let token =
-            token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
-        let token = token.ok_or_else(|| {
-            let why = "answers without a token".to_owned();
-            Trouble::TokenService { service: name.clone(), why, transient: false }
-        })?;
-        Ok(Some(format!("Bearer {token}")))
-    }
-
-    /// Puts a question to the registry itself.
-    pub(super) async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        authorization: Option<&str>,
-        accept: Option<&str>,
-        cap: usize,
-    ) -> Result<Response<Bytes>, Trouble> {
-        let http = self.http.clone()?;
-        let url = format!("{}{path}", self.address.url());
-        let build = || {
-            let request = request(method.clone(), &url, accept);
-            match authorization {
-                Some(authorization) => request.header(AUTHORIZATION, authorization),
-                None => request,
-            }
-            .body(Bytes::new())
-        };
-        self.send(&http, &self.address.url(), build, cap).await
-    }
-
-    /// Sends a request, again if the trouble is transient and the deadline allows. What writes is sent once.
-    async fn send(
-        &self,
-        http: &HttpClient,
-        name: &str,
-        build: impl Fn() -> Result<Request<Bytes>, http::Error>,
-        cap: usize,
-    ) -> Result<Response<Bytes>, Trouble> {
-        let mut wait = FIRST_WAIT;
-        let mut attempt = 1;
-        loop {
-            let request = build().map_err(|_| Trouble::Malformed {
-                why: "the request would hold what no header may".to_owned(),
-            })?;
-            let repeatable = request.method() != Method::POST;
-            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-            let started = Instant::now();
-            let until = self.deadline.min(started + ATTEMPT);
-            let timed_out = || Trouble::TimedOut { server: name.to_owned() };
-            let result = match timeout_at(until, async {
-                let _permit = self.permits.acquire().await;
-                http.send(request, cap).await
-            })
-            .await
-            {
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(failure)) => Err(Trouble::Connect(failure)),
-                Err(_) => Err(timed_out()),
-            };
-            let code = result.as_ref().map_or(0, |answer| answer.status().as_u16());
-            tracing::debug!(server = name, %method, path, code, elapsed = ?started.elapsed(), "asked a registry");
-            let (transient, after) = match &result {
-                Ok(answer) => (matches!(code, 429 | 500 | 502 | 503 | 504), retry_after(answer.headers())),
-                // A second wait of the same length would leave nothing for other questions.
-                Err(trouble) => {
-                    (trouble.is_transient() && !matches!(trouble, Trouble::TimedOut { .. }), None)
-                }
-            };
-            let jitter = Duration::from_millis(fastrand::u64(0..100));
-            let pause = after.unwrap_or(wait + jitter);
-            let worth_it = transient
-                && repeatable
-                && attempt < ATTEMPTS
-                && pause <= RETRY_AFTER_CAP
-                && Instant::now() + pause < self.deadline;
-            if !worth_it {
-                return result;
-            }
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-            wait *= 2;
-        }
-    }
-}
-
-/// What is shown. Runtimes take a credential without a user for none (`ParseAuth` in containerd's CRI plugin).
-fn proof_of(credential: Option<&Arc<Credential>>) -> Option<&Proof> {
-    let nobody = |proof: &&Proof| matches!(proof, Proof::Password { user, .. } if user.is_empty());
-    credential.map(|credential| &credential.proof).filter(|proof| !nobody(proof))
-}
-
-/// OAuth 2's form for a refresh token (RFC 6749, section 6).
-fn refresh_form(service: &str, scope: &str, token: &str) -> String {
-    url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("grant_type", "refresh_token")
-        .append_pair("service", service)
-        .append_pair("client_id", "preflight")
-        .append_pair("scope", scope)
-        .append_pair("refresh_token", token)
-        .finish()
-}
-
-fn request(method: Method, url: &str, accept: Option<&str>) -> http::request::Builder {
-    let request = Request::builder()
-        .method(method)
-        .uri(url)
-        .header(USER_AGENT, concat!("preflight/", env!("CARGO_PKG_VERSION")));
-    match accept {
-        Some(accept) => request.header(ACCEPT, accept),
-        None => request,
-    }
-}
-
-/// What a status but success means.
-pub(super) fn trouble_of(answer: &Response<Bytes>, by: &str) -> Trouble {
-    let (body, headers) = (answer.body(), answer.headers());
-    let words = words_of(body);
-    match answer.status().as_u16() {
-        code @ (401 | 403) => Trouble::Refused { code, by: by.to_owned(), words },
-        404 if is_html(answer) && words.is_empty() => {
-            Trouble::NotARegistry { why: "it answers with a web page".to_owned() }
-        }
-        404 => Trouble::Missing { whole_repository: has_code(body, "NAME_UNKNOWN"), words },
-        429 => Trouble::Throttled { retry_after: retry_after(headers) },
-        code => Trouble::Status { code, words },
-    }
-}
-
-fn of_token_service(name: &str, trouble: Trouble) -> Trouble {
-    let transient = trouble.is_transient();
-    let why = match &trouble {
-        Trouble::Connect(failure) => format!("cannot be reached: {}", failure.message),
-        Trouble::TimedOut { .. } => "did not answer in time".to_owned(),
-        Trouble::Status { code, words } if words.is_empty() => format!("answers HTTP {code}"),
-        Trouble::Status { code, words } => format!("answers HTTP {code}: {words}"),
-        other => format!("cannot be used: {other}"),
-    };
-    Trouble::TokenService { service: name.to_owned(), why, transient }
 }
 
 fn challenge(headers: &HeaderMap) -> Result<Challenge, Trouble> {
     Challenge::read(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()))
-}
-
-fn is_html(answer: &Response<Bytes>) -> bool {
-    header(answer.headers(), "content-type").is_some_and(|kind| kind.starts_with("text/html"))
-}
-
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// Seconds, or a date (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-    let wait = date.duration_since(jiff::Timestamp::now());
-    Some(Duration::try_from(wait).unwrap_or_default())
-}
-
-fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
-}
-
-/// A URL without what may be secret.
-fn told(url: &Uri) -> String {
-    let scheme = url.scheme_str().unwrap_or("https");
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{scheme}://{}{port}{}", url.host().unwrap_or_default(), url.path().trim_end_matches('/'))
-}
-
-fn port(url: &Uri) -> u16 {
-    url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 })
 }
 
 /// The digest, if the body has it.

@@ -12,6 +12,8 @@ mod memo;
 pub mod mirrors;
 mod push;
 pub mod reference;
+mod send;
+mod token;
 mod trouble;
 
 pub use challenge::Challenge;

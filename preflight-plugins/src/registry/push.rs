@@ -5,8 +5,10 @@ use std::sync::Arc;
 use http::header::LOCATION;
 use http::{HeaderMap, Method};
 
-use super::client::{Actions, RegistryClient, header, trouble_of};
+use super::client::RegistryClient;
 use super::credentials::Credential;
+use super::send::{header, trouble_of};
+use super::token::Actions;
 use super::trouble::Trouble;
 
 /// What came of the attempt to push.

@@ -1,6 +1,7 @@
 //! Are the images there, for the nodes' platforms, and may the pods pull them?
 
 mod contact;
+mod content;
 mod hub;
 mod images;
 mod inquiry;

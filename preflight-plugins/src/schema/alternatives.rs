@@ -8,35 +8,26 @@ use super::values::Walker;
 use super::{Judgement, Kind, Segment, shorten};
 
 impl Walker {
-    /// What another schema finds in the same value.
-    fn attempt(&mut self, schema: &Value, (spine, value, old, root): Place<'_>) -> Judgement {
+    /// What another schema finds in the same value. It forgives nothing that did not change: the server hands down no
+    /// old values there (`SchemaValidatorOptions.Options`).
+    fn attempt(&mut self, schema: &Value, value: &Value) -> Judgement {
         let kept = std::mem::take(&mut self.found);
-        self.root = root;
-        self.check(schema, spine, value, old);
-        self.root = false;
+        self.check(schema, value, None);
         std::mem::replace(&mut self.found, kept)
     }
 
-    pub(super) fn alternatives(
-        &mut self,
-        schema: &Value,
-        spine: Option<&Value>,
-        value: &Value,
-        old: Option<&Value>,
-        root: bool,
-    ) {
-        let place = (spine, value, old, root);
+    pub(super) fn alternatives(&mut self, schema: &Value, value: &Value) {
         let branches =
             |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for branch in branches("allOf") {
-            let found = self.attempt(branch, place);
+            let found = self.attempt(branch, value);
             for violation in found.violations {
                 self.found.refuse(&violation.path, violation.rule, violation.message);
             }
             found.undecided.into_iter().for_each(|(path, why)| self.found.wonder(&path, why));
         }
         for key in ["anyOf", "oneOf"] {
-            let outcomes: Vec<_> = branches(key).iter().map(|branch| self.attempt(branch, place)).collect();
+            let outcomes: Vec<_> = branches(key).iter().map(|branch| self.attempt(branch, value)).collect();
             if outcomes.is_empty() {
                 continue;
             }
@@ -71,7 +62,7 @@ impl Walker {
             }
         }
         if let Some(not) = schema.get("not").filter(|not| not.is_object()) {
-            let found = self.attempt(not, place);
+            let found = self.attempt(not, value);
             if !found.violations.is_empty() {
                 return;
             }
@@ -84,9 +75,6 @@ impl Walker {
         }
     }
 }
-
-/// A value, its own schema, what it replaces, and whether it is the root.
-type Place<'a> = (Option<&'a Value>, &'a Value, Option<&'a Value>, bool);
 
 fn tail(path: &[Segment], from: usize) -> String {
     let steps = path.get(from..).unwrap_or_default().iter().map(|step| match step {

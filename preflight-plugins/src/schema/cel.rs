@@ -14,7 +14,9 @@ use serde_json::Value;
 
 use super::celfns::{self, steps};
 use super::celscan::{self, Shape};
-use super::celvalue::{Converter, any_fraction, any_repeats, any_sorts, names_sorted, size};
+use super::celvalue::{
+    Converter, any_fraction, any_incomparable, any_repeats, any_sorts, names_sorted, plain, size,
+};
 use super::{Judgement, Kind, Segment, field_schema, flag, lists, shorten, values};
 
 /// Work that all rules together may make, in values looked at.
@@ -198,9 +200,8 @@ impl<'a> Walker<'a> {
             return self.wonder(code, "it takes too much work");
         }
         self.budget -= cost;
-        let outcome = self.evaluate(&rule.program, schema, Place { old, ..place }, optional, false);
-        let again =
-            sorts.then(|| self.evaluate(&rule.program, schema, Place { old, ..place }, optional, true));
+        let outcome = self.evaluate(&rule, schema, Place { old, ..place }, optional, false);
+        let again = sorts.then(|| self.evaluate(&rule, schema, Place { old, ..place }, optional, true));
         let outcome = match (outcome, again) {
             (None, _) => return self.wonder(code, "its values are not understood here"),
             (Some(Ok(Cel::Bool(one))), Some(Some(Ok(Cel::Bool(two))))) if one != two => {
@@ -251,13 +252,13 @@ impl<'a> Walker<'a> {
 
     fn evaluate(
         &self,
-        program: &Program,
+        rule: &Rule,
         schema: &Value,
         place: Place<'_>,
         optional: bool,
         sorted: bool,
     ) -> Option<Result<Cel, ExecutionError>> {
-        let converter = Converter { context: &self.context, sorted };
+        let converter = Converter { context: &self.context, shape: &rule.shape, sorted };
         let mut context = self.context.new_inner_scope();
         context.add_variable_from_value("self", converter.value(place.new, schema, place.root)?);
         let old = match place.old {
@@ -270,14 +271,14 @@ impl<'a> Walker<'a> {
         } else if let Some(old) = old {
             context.add_variable_from_value("oldSelf", old);
         }
-        Some(program.execute(&context))
+        Some(rule.program.execute(&context))
     }
 
     /// The message that a rule makes up. What fails is left out, as on the server.
     fn told(&mut self, code: &'a str, schema: &Value, place: Place<'_>, optional: bool) -> Option<String> {
         let rule =
             self.compiled(code).filter(|rule| rule.shape.nesting < 2 && !rule.shape.optional_access)?;
-        match self.evaluate(&rule.program, schema, place, optional, false)?.ok()? {
+        match self.evaluate(&rule, schema, place, optional, false)?.ok()? {
             Cel::String(text) if !text.trim().contains('\n') => Some(text.trim().to_owned()),
             _ => None,
         }
@@ -300,8 +301,16 @@ fn distrust(shape: &Shape, schema: &Value, place: Place<'_>, optional: bool) -> 
     if optional && shape.optional_field {
         return Some("it uses fields of an optional value");
     }
+    if optional && place.old.is_some_and(|old| !plain(old, schema)) {
+        return Some("it sees the old value otherwise on the server");
+    }
     if shape.splits_all {
         return Some("it splits a text into characters");
+    }
+    if shape.compares_whole()
+        && (any_incomparable(place.new, schema) || place.old.is_some_and(|old| any_incomparable(old, schema)))
+    {
+        return Some("it may compare lists that the server compares otherwise");
     }
     let names = || names_sorted(schema, "self", &shape.words);
     if (shape.compares_list || (shape.compares && any_repeats(place.new))) && names() {

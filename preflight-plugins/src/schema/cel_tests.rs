@@ -178,3 +178,44 @@ fn what_is_hostile_is_bounded() {
         assert_eq!(counts(&rule, &json!({"n": 1}), None).0, 0, "{rule}");
     }
 }
+
+#[test]
+fn sets_that_the_server_compares_otherwise_are_undecided() {
+    let set = |items: Value| json!({"type": "array", "x-kubernetes-list-type": "set", "items": items, "x-kubernetes-validations": [{"rule": "self == self"}]});
+    let atomic = json!({"type": "object", "properties": {"x": {"type": "integer"}}});
+    let cases = [
+        (json!({"type": "string"}), json!(["a"]), 0),
+        (json!({"type": "string", "format": "date-time"}), json!(["2024-01-01T00:00:00Z"]), 1),
+        (json!({"type": "number"}), json!([1]), 1),
+        (atomic.clone(), json!([{"x": 1}]), 1),
+        (atomic, json!([]), 0),
+    ];
+    for (items, value, undecided) in cases {
+        let found = judged(&set(items), &value, None);
+        assert_eq!((found.violations.len(), found.undecided.len()), (0, undecided), "{found:?}");
+    }
+}
+
+#[test]
+fn what_no_rule_looks_at_need_not_be_understood() {
+    let value = json!({"n": 2, "when": "2024-01-01T10:00:00+01:00"});
+    assert_eq!(counts("self.n > 2", &value, None), (1, 0));
+    for rule in ["self.n > 2 && has(self.when)", "dyn(self).size() > 2", "self == self"] {
+        assert_eq!(counts(rule, &value, None), (0, 1), "{rule}");
+    }
+}
+
+#[test]
+fn an_optional_old_value_is_seen_as_it_is_written() {
+    let rule = json!({"rule": "!oldSelf.hasValue() || oldSelf.value() == self", "optionalOldSelf": true});
+    for (value, undecided) in [
+        (json!({"n": 1, "my_name": "a", "plain": ["a"]}), 0),
+        (json!({"when": "2024-01-01T00:00:00Z"}), 1),
+        (json!({"d": 1}), 1),
+        (json!({"set": ["a"]}), 1),
+    ] {
+        let found = judged(&typed(rule.clone()), &value, Some(&value));
+        assert_eq!((found.violations.len(), found.undecided.len()), (0, undecided), "{value} {found:?}");
+        assert_eq!(judged(&typed(rule.clone()), &value, None), Judgement::default());
+    }
+}

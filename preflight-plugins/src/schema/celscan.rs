@@ -11,6 +11,8 @@ const CHAINED: usize = 800;
 /// Macros that go through a list or a map.
 const MACROS: [&str; 9] =
     ["all", "exists", "exists_one", "existsOne", "map", "filter", "transformList", "transformMap", "sortBy"];
+/// What compares values without an operator for that.
+const COMPARING: [&str; 5] = ["in", "sets", "indexOf", "lastIndexOf", "distinct"];
 /// What an optional value can be asked.
 const OPTIONAL: [&str; 4] = ["hasValue", "value", "orValue", "or"];
 
@@ -41,6 +43,19 @@ pub(super) struct Shape {
     pub metadata: bool,
     /// Something that is not written here the way it is compared: `string(1.0)`.
     pub printing: bool,
+}
+
+impl Shape {
+    /// Whether it may look at an object or a list as a whole.
+    pub(super) fn compares_whole(&self) -> bool {
+        let looks = |word: &&str| self.words.contains(*word);
+        self.compares || self.plus || COMPARING.iter().any(looks)
+    }
+
+    /// Whether it cannot tell if an object has a field.
+    pub(super) fn overlooks(&self, field: &str) -> bool {
+        !(self.compares_whole() || self.printing || self.words.contains("dyn") || self.words.contains(field))
+    }
 }
 
 /// Looks at a rule. `None`: too long or too deep to be evaluated safely.

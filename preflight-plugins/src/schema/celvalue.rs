@@ -9,13 +9,19 @@ use kube_cel::cel::objects::{Key, Map};
 use kube_cel::cel::{Context, Program, Value as Cel};
 use serde_json::Value;
 
+use super::celscan::Shape;
 use super::numbers::Num;
 use super::{field_schema, flag, formats, lists};
+
+/// Formats of texts that rules see as something else.
+const CONVERTED: [&str; 4] = ["date", "date-time", "duration", "byte"];
 
 /// How values are converted.
 pub(super) struct Converter<'a> {
     /// Knows `timestamp` and `duration`.
     pub context: &'a Context<'a>,
+    /// What the rule looks at.
+    pub shape: &'a Shape,
     /// Whether lists are brought into one order, so that those that are equal in any order are equal.
     pub sorted: bool,
 }
@@ -41,6 +47,10 @@ impl Converter<'_> {
                 for (name, field) in fields {
                     let Some(below) = self.field(schema, name, field, resource) else { continue };
                     let name = if named { escaped(name) } else { name.clone() };
+                    // What is not understood does not matter where nobody looks.
+                    if below.is_none() && named && self.shape.overlooks(&name) {
+                        continue;
+                    }
                     map.insert(Key::String(Arc::new(name)), below?);
                 }
                 Some(Cel::Map(Map { map: Arc::new(map) }))
@@ -122,6 +132,58 @@ pub(super) fn any_sorts(value: &Value, schema: &Value) -> bool {
                 || schema.get("items").is_some_and(|schema| items.iter().any(|item| any_sorts(item, schema)))
         }
         _ => false,
+    }
+}
+
+/// Whether there is a list in the value that the server compares by what is written, and not by what rules see: a set of
+/// anything but texts, whole numbers and booleans, where it may fail too, or a map with keys that are escaped.
+pub(super) fn any_incomparable(value: &Value, schema: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(key, field)| {
+            field_schema(schema, key).is_some_and(|schema| any_incomparable(field, schema))
+        }),
+        Value::Array(items) if !items.is_empty() => {
+            let each = schema.get("items").unwrap_or(&Value::Null);
+            let text = |key: &str| each.get(key).and_then(Value::as_str).unwrap_or_default();
+            let strange = match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
+                Some("set") => {
+                    let converted = CONVERTED.contains(&text("format"));
+                    let plain = ["string", "integer", "boolean"].contains(&text("type"));
+                    converted || !(plain || flag(each, "x-kubernetes-int-or-string"))
+                }
+                Some("map") => lists::map_keys(schema).iter().any(|key| escaped(key) != **key),
+                _ => false,
+            };
+            strange || items.iter().any(|item| any_incomparable(item, each))
+        }
+        _ => false,
+    }
+}
+
+/// Whether rules see a value as it is written. The server gives them an optional `oldSelf` without its schema: what is a
+/// date, a set or a number elsewhere is a text, a list or a whole number there, and names are not escaped.
+pub(super) fn plain(value: &Value, schema: &Value) -> bool {
+    if flag(schema, "x-kubernetes-embedded-resource") {
+        return false;
+    }
+    let kind = schema.get("type").and_then(Value::as_str).unwrap_or_default();
+    match value {
+        Value::Object(fields) => fields.iter().all(|(key, field)| {
+            let named = schema.get("properties").is_some();
+            (!named || escaped(key) == *key)
+                && field_schema(schema, key).is_some_and(|schema| plain(field, schema))
+        }),
+        Value::Array(items) => {
+            !sorts(schema)
+                && schema.get("items").is_some_and(|schema| items.iter().all(|item| plain(item, schema)))
+        }
+        Value::String(_) => {
+            let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+            !CONVERTED.contains(&format) && (kind == "string" || flag(schema, "x-kubernetes-int-or-string"))
+        }
+        Value::Number(_) => kind == "integer" || flag(schema, "x-kubernetes-int-or-string"),
+        Value::Bool(_) => kind == "boolean",
+        Value::Null => false,
     }
 }
 
@@ -255,7 +317,8 @@ mod tests {
     fn values_are_typed_by_their_schema() {
         let context = Context::default();
         let of = |value: Value, schema: Value| {
-            Converter { context: &context, sorted: true }.value(&value, &schema, false)
+            Converter { context: &context, shape: &Shape::default(), sorted: true }
+                .value(&value, &schema, false)
         };
         let text = |it: &str| Cel::String(Arc::new(it.to_owned()));
         let list = |it: &[&str]| Some(Cel::List(Arc::new(it.iter().map(|it| text(it)).collect())));

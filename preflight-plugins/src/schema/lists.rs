@@ -95,7 +95,7 @@ fn duplicates(
 }
 
 /// The keys of a list of type `map`.
-fn map_keys(schema: &Value) -> Vec<&str> {
+pub(super) fn map_keys(schema: &Value) -> Vec<&str> {
     let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
     keys.into_iter().flatten().filter_map(Value::as_str).collect()
 }

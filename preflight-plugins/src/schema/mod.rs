@@ -115,6 +115,15 @@ pub(crate) fn judge(
     judgement
 }
 
+/// Fields that the API server drops, or refuses where `fieldValidation` is `Strict`. It looks for them before it drops
+/// the status of what has a subresource for that.
+pub(crate) fn unknown_fields(schema: &Value, object: &Value, preserve_unknown: bool) -> Vec<Vec<Segment>> {
+    if preserve_unknown || deeper(schema, SCHEMA_DEPTH) || deeper(object, DEPTH) {
+        return Vec::new();
+    }
+    prune::unknown_fields(&mut object.clone(), schema)
+}
+
 /// The object as it is validated, and the fields that were dropped.
 fn prepare(schema: &Value, object: &Value, preserve_unknown: bool) -> (Value, Vec<Vec<Segment>>) {
     let mut object = object.clone();
@@ -274,6 +283,20 @@ mod tests {
         assert_eq!(judge(&schema, &new, None, false).violations.len(), 2);
         let worse = object(json!({"a": "longer", "b": 2, "list": [{"k": "x", "v": 8}]}));
         assert_eq!(judge(&schema, &worse, Some(&live), false).violations.len(), 2);
+    }
+
+    #[test]
+    fn alternatives_are_not_ratcheted() {
+        let field =
+            json!({"type": "object", "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}}});
+        let live = object(json!({"x": 1, "y": 1}));
+        for key in ["allOf", "anyOf", "oneOf"] {
+            let mut schema = wrap(field.clone());
+            schema["properties"]["spec"][key] = json!([{"properties": {"x": {"minimum": 5}}}]);
+            assert_eq!(judge(&schema, &live, Some(&live), false), Judgement::default());
+            let changed = object(json!({"x": 1, "y": 2}));
+            assert_eq!(judge(&schema, &changed, Some(&live), false).violations.len(), 1, "{key}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::numbers::{self, Num, Verdict};
 use super::re2::Patterns;
 use super::types::{is_listed, mistyped, types, wanted};
-use super::{Judgement, Kind, Segment, field_schema, flag, formats, lists, shorten, show, with};
+use super::{Judgement, Kind, Segment, flag, formats, lists, shorten, show, with};
 
 /// Validates the whole object.
 pub(super) fn validate(schema: &Value, object: &Value, live: Option<&Value>, judgement: &mut Judgement) {
@@ -21,13 +21,9 @@ pub(super) fn validate(schema: &Value, object: &Value, live: Option<&Value>, jud
         return;
     }
     let from = judgement.violations.len();
-    let mut walker = Walker {
-        path: Vec::new(),
-        patterns: Patterns::default(),
-        found: std::mem::take(judgement),
-        root: true,
-    };
-    walker.check(schema, Some(schema), object, live);
+    let mut walker =
+        Walker { path: Vec::new(), patterns: Patterns::default(), found: std::mem::take(judgement) };
+    walker.check(schema, object, live);
     *judgement = walker.found;
     if unnamed(object) {
         doubt_name(judgement, from);
@@ -55,8 +51,6 @@ pub(super) struct Walker {
     pub(super) path: Vec<Segment>,
     patterns: Patterns,
     pub(super) found: Judgement,
-    /// Whether the next value is the root.
-    pub(super) root: bool,
 }
 
 impl Walker {
@@ -64,19 +58,11 @@ impl Walker {
         self.found.refuse(&self.path, rule, message);
     }
 
-    /// `spine` is the schema of the value itself where `schema` is one of its alternatives. `old` is what the value
-    /// replaces.
-    pub(super) fn check(
-        &mut self,
-        schema: &Value,
-        spine: Option<&Value>,
-        value: &Value,
-        old: Option<&Value>,
-    ) {
+    /// `old` is what the value replaces.
+    pub(super) fn check(&mut self, schema: &Value, value: &Value, old: Option<&Value>) {
         if self.found.full() {
             return;
         }
-        let root = std::mem::take(&mut self.root);
         let types = types(schema);
         let mut mistaken = false;
         if value.is_null() {
@@ -91,7 +77,7 @@ impl Walker {
         if value.is_null() {
             return;
         }
-        self.alternatives(schema, spine, value, old, root);
+        self.alternatives(schema, value);
         match value {
             Value::String(text) => self.text(schema, text),
             Value::Number(number) if !mistaken => {
@@ -104,8 +90,8 @@ impl Walker {
                     }
                 }
             }
-            Value::Array(items) => self.items(schema, spine, items, old),
-            Value::Object(fields) => self.fields(schema, spine, fields, old, root),
+            Value::Array(items) => self.items(schema, items, old),
+            Value::Object(fields) => self.fields(schema, fields, old),
             _ => {}
         }
     }
@@ -163,12 +149,11 @@ impl Walker {
         }
     }
 
-    fn items(&mut self, schema: &Value, spine: Option<&Value>, items: &[Value], old: Option<&Value>) {
+    fn items(&mut self, schema: &Value, items: &[Value], old: Option<&Value>) {
         if let Some(each) = schema.get("items").filter(|each| each.is_object()) {
-            let below = spine.and_then(|spine| spine.get("items"));
             for (at, item) in items.iter().enumerate() {
-                let old = spine.zip(old).and_then(|(spine, old)| lists::correlated(spine, item, old));
-                self.child(Segment::Index(at), each, below, item, old);
+                let old = old.and_then(|old| lists::correlated(schema, item, old));
+                self.child(Segment::Index(at), each, item, old);
             }
         }
         self.count(schema, items.len(), ("minItems", "maxItems"), "items");
@@ -180,14 +165,7 @@ impl Walker {
         }
     }
 
-    fn fields(
-        &mut self,
-        schema: &Value,
-        spine: Option<&Value>,
-        fields: &Map<String, Value>,
-        old: Option<&Value>,
-        root: bool,
-    ) {
+    fn fields(&mut self, schema: &Value, fields: &Map<String, Value>, old: Option<&Value>) {
         self.count(schema, fields.len(), ("minProperties", "maxProperties"), "fields");
         let properties = schema.get("properties").and_then(Value::as_object);
         let others = schema.get("additionalProperties");
@@ -203,10 +181,9 @@ impl Walker {
                 }
                 continue;
             };
-            let below = spine.and_then(|spine| field_schema(spine, key));
-            let meta = root && ["apiVersion", "kind"].contains(&key.as_str());
-            let old = old.and_then(|old| old.get(key)).filter(|_| below.is_some() && !meta);
-            self.child(Segment::Key(key.clone()), each, below, field, old);
+            let meta = self.path.is_empty() && ["apiVersion", "kind"].contains(&key.as_str());
+            let old = old.and_then(|old| old.get(key)).filter(|_| !meta);
+            self.child(Segment::Key(key.clone()), each, field, old);
         }
         for key in
             schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
@@ -228,19 +205,12 @@ impl Walker {
         }
     }
 
-    fn child(
-        &mut self,
-        at: Segment,
-        schema: &Value,
-        spine: Option<&Value>,
-        value: &Value,
-        old: Option<&Value>,
-    ) {
-        if old.is_some_and(|old| lists::same(spine, value, old)) {
+    fn child(&mut self, at: Segment, schema: &Value, value: &Value, old: Option<&Value>) {
+        if old.is_some_and(|old| lists::same(Some(schema), value, old)) {
             return;
         }
         self.path.push(at);
-        self.check(schema, spine, value, old);
+        self.check(schema, value, old);
         self.path.pop();
     }
 }

@@ -121,6 +121,15 @@ impl Api {
         self.ask("POST", &path, "application/json", Some(object)).await
     }
 
+    /// Asks whether an object could be created. As with kubectl, fields that are unknown are refused.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn dry_run_strictly(&self, object: &Value) -> Result<Value, ApiError> {
+        let path = format!("{}?dryRun=All&fieldValidation=Strict", self.list_path(object).await?);
+        self.ask("POST", &path, "application/json", Some(object)).await
+    }
+
     /// Merges a patch into what is at a path.
     ///
     /// # Errors

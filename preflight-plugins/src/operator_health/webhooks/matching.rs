@@ -91,10 +91,14 @@ impl Criteria {
             other => return other,
         }
         // Either what it was or what it will be is enough.
-        if !request.labels.iter().any(|labels| selects(&self.object_selector, labels)) {
+        let labels_known = request.unseen.is_none() || request.operation == "CREATE";
+        if labels_known && !request.labels.iter().any(|labels| selects(&self.object_selector, labels)) {
             return Matched::No;
         }
-        self.conditions(request)
+        match (self.conditions(request), &request.unseen) {
+            (Matched::Yes, Some(why)) => Matched::Unsure(format!("what is there is not known: {why}")),
+            (matched, _) => matched,
+        }
     }
 
     /// Namespaces are selected by their own labels, other cluster-wide objects always.
@@ -141,8 +145,9 @@ impl Criteria {
         let mut unsure = None;
         for wanted in &self.match_conditions {
             // Who asks is known to the API server alone.
-            let known =
-                (!wanted.expression.contains("userInfo")).then(|| condition(&wanted.expression, &variables));
+            let hidden = wanted.expression.contains("userInfo")
+                || (request.unseen.is_some() && wanted.expression.contains("oldObject"));
+            let known = (!hidden).then(|| condition(&wanted.expression, &variables));
             match known.flatten() {
                 Some(true) => {}
                 Some(false) => return Matched::No,

@@ -59,6 +59,10 @@ impl Webhook {
     fn seconds(&self) -> i64 {
         self.timeout_seconds.unwrap_or(DEFAULT_SECONDS)
     }
+
+    fn allows_dry_run(&self) -> bool {
+        matches!(self.side_effects.as_deref(), Some("None" | "NoneOnDryRun"))
+    }
 }
 
 /// A webhook with where it is configured.
@@ -68,6 +72,8 @@ struct Configured {
     webhook: Webhook,
     /// From which place of the release on it is there, where the release brings it.
     from: Option<usize>,
+    /// Up to which place of the release it is there, where the release changes it.
+    until: Option<usize>,
 }
 
 impl Configured {
@@ -115,7 +121,7 @@ pub(super) async fn examine(
     for (_, name, configuration) in validating.iter() {
         add(&mut all, "ValidatingWebhookConfiguration", name, &configuration.webhooks, release);
     }
-    of_release(&mut all, release);
+    of_release(check, &mut all, release);
     let mut rules = Rules {
         check,
         unavailable: check.rule(&WEBHOOK_UNAVAILABLE),
@@ -123,14 +129,17 @@ pub(super) async fn examine(
         timeouts: check.rule(&WEBHOOK_TIMEOUTS),
         dry_run: check.rule(&WEBHOOK_DRY_RUN),
     };
-    let matched: Vec<Vec<&Request<'_>>> =
-        all.iter().map(|configured| rules.matched(configured, requests, &discovery)).collect();
-    for (configured, requests) in all.iter().zip(&matched) {
-        if !requests.is_empty() {
-            rules.webhook(configured, requests, backends).await;
+    let calls: Vec<Calls<'_>> =
+        all.iter().map(|configured| calls(configured, requests, &discovery)).collect();
+    for (configured, calls) in all.iter().zip(&calls) {
+        if !calls.sure.is_empty() {
+            rules.webhook(configured, &calls.sure, backends).await;
+        }
+        if let Some((request, why)) = calls.unsure.first() {
+            rules.perhaps(configured, request, why, backends).await;
         }
     }
-    rules.time(&all, &matched, requests);
+    rules.time(&all, &calls, requests);
     rules.unavailable.conclude("webhooks that are called for the release");
     rules.authority.conclude("webhooks that are called for the release");
     rules.timeouts.conclude("requests that webhooks are called for");
@@ -138,65 +147,101 @@ pub(super) async fn examine(
 }
 
 fn add(all: &mut Vec<Configured>, kind: &'static str, name: &str, webhooks: &[Webhook], release: &Release) {
-    // What the release changes counts as it will be.
-    let changed = release
-        .of_kind("admissionregistration.k8s.io", kind)
-        .any(|(_, planned)| planned.object.name() == Some(name));
-    if !changed {
-        all.extend(webhooks.iter().map(|webhook| Configured {
-            kind,
-            configuration: name.to_owned(),
-            webhook: webhook.clone(),
-            from: None,
-        }));
-    }
+    let mut of_release = release.of_kind("admissionregistration.k8s.io", kind);
+    let changed = of_release.find(|(_, planned)| planned.object.name() == Some(name));
+    all.extend(webhooks.iter().map(|webhook| Configured {
+        kind,
+        configuration: name.to_owned(),
+        webhook: webhook.clone(),
+        from: None,
+        until: changed.map(|(position, _)| position),
+    }));
 }
 
 /// The webhooks that the release itself configures.
-fn of_release(all: &mut Vec<Configured>, release: &Release) {
+fn of_release(check: &Examination, all: &mut Vec<Configured>, release: &Release) {
     for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
         for (position, planned) in release.of_kind("admissionregistration.k8s.io", kind) {
-            let webhooks = serde_json::from_value::<Vec<Webhook>>(planned.effective["webhooks"].clone());
             let name = planned.object.display_name().to_owned();
-            all.extend(webhooks.unwrap_or_default().into_iter().map(|webhook| Configured {
-                kind,
-                configuration: name.clone(),
-                webhook,
-                from: Some(position),
+            let webhooks = Option::<Vec<Webhook>>::deserialize(&planned.effective["webhooks"]);
+            let Ok(webhooks) = webhooks else {
+                let why = format!("the webhooks of {} are not what they should be", planned.object.id());
+                check.unknown(OF_WEBHOOKS, why, "kubectl apply --dry-run=server -f FILE");
+                continue;
+            };
+            let before: Vec<_> = all
+                .iter()
+                .filter(|one| one.kind == kind && one.configuration == name)
+                .map(|one| (one.webhook.name.clone(), one.webhook.client_config.ca_bundle.clone()))
+                .collect();
+            all.extend(webhooks.into_iter().flatten().map(|mut webhook| {
+                // What the release says nothing of stays: an authority that was put in.
+                if webhook.client_config.ca_bundle.as_ref().is_none_or(String::is_empty)
+                    && let Some((_, bundle)) = before.iter().find(|(own, _)| *own == webhook.name)
+                {
+                    webhook.client_config.ca_bundle.clone_from(bundle);
+                }
+                Configured { kind, configuration: name.clone(), webhook, from: Some(position), until: None }
             }));
         }
     }
 }
 
+/// The requests that a webhook is called for, and those of which that cannot be told, with why.
+#[derive(Default)]
+struct Calls<'a> {
+    sure: Vec<&'a Request<'a>>,
+    unsure: Vec<(&'a Request<'a>, String)>,
+}
+
+fn calls<'a>(configured: &Configured, requests: &'a Requests<'_>, discovery: &Discovery) -> Calls<'a> {
+    let mut calls = Calls::default();
+    for request in &requests.all {
+        // Controllers act when the release is there as a whole.
+        let is_early = |place: usize| request.position <= place && !request.by_controller;
+        if configured.from.is_some_and(is_early) || configured.until.is_some_and(|place| !is_early(place)) {
+            continue;
+        }
+        match configured.webhook.criteria.matches(request, &requests.namespaces, discovery) {
+            Matched::No => {}
+            Matched::Yes => calls.sure.push(request),
+            Matched::Unsure(why) => calls.unsure.push((request, why)),
+        }
+    }
+    calls
+}
+
 impl Rules<'_> {
-    /// The requests that a webhook is called for. Those of which that cannot be told make the rules unknown.
-    fn matched<'r>(
-        &self,
+    /// A webhook of which it cannot be told whether it is called. What is well either way stays decided.
+    async fn perhaps(
+        &mut self,
         configured: &Configured,
-        requests: &'r Requests<'_>,
-        discovery: &Discovery,
-    ) -> Vec<&'r Request<'r>> {
-        let mut matched = Vec::new();
-        let mut unsure = None;
-        for request in &requests.all {
-            // Controllers act when the release is there as a whole.
-            if configured.from.is_some_and(|from| request.position <= from && !request.by_controller) {
-                continue;
-            }
-            match configured.webhook.criteria.matches(request, &requests.namespaces, discovery) {
-                Matched::No => {}
-                Matched::Yes => matched.push(request),
-                Matched::Unsure(why) => {
-                    unsure.get_or_insert((request, why));
-                }
+        request: &Request<'_>,
+        why: &str,
+        backends: &Backends<'_>,
+    ) {
+        let Configured { webhook, .. } = configured;
+        if !webhook.fails() {
+            return;
+        }
+        let health = backends.health(&webhook.client_config).await;
+        let authority = authority(&webhook.client_config);
+        let all = [
+            (&mut self.unavailable, &WEBHOOK_UNAVAILABLE, matches!(health, Health::Well)),
+            (
+                &mut self.authority,
+                &WEBHOOK_AUTHORITY,
+                matches!(authority, Authority::Valid | Authority::Expiring(_)),
+            ),
+            (&mut self.dry_run, &WEBHOOK_DRY_RUN, webhook.allows_dry_run()),
+        ];
+        for (rule, id, is_well) in all {
+            rule.examined();
+            if !is_well {
+                let why = format!("{} may be called for {}: {why}", configured.told(), request.told());
+                self.check.unknown(&[id], why, configured.command());
             }
         }
-        if let (Some((request, why)), true) = (unsure, matched.is_empty()) {
-            let why = format!("{} may be called for {}: {why}", configured.told(), request.told());
-            let rules = if configured.webhook.fails() { OF_WEBHOOKS } else { &[] };
-            self.check.unknown(rules, why, configured.command());
-        }
-        matched
     }
 
     async fn webhook(&mut self, configured: &Configured, requests: &[&Request<'_>], backends: &Backends<'_>) {
@@ -249,7 +294,7 @@ impl Rules<'_> {
             }
         }
         self.dry_run.examined();
-        if !matches!(webhook.side_effects.as_deref(), Some("None" | "NoneOnDryRun")) {
+        if !webhook.allows_dry_run() {
             self.dry_run.warn(
                 configured.subject(),
                 format!(
@@ -263,24 +308,32 @@ impl Rules<'_> {
     }
 
     /// What all webhooks of one request may take together.
-    fn time(&mut self, all: &[Configured], matched: &[Vec<&Request<'_>>], requests: &Requests<'_>) {
+    fn time(&mut self, all: &[Configured], calls: &[Calls<'_>], requests: &Requests<'_>) {
         let mut told = BTreeSet::new();
         for request in &requests.all {
-            let called: Vec<_> = all
-                .iter()
-                .zip(matched)
-                .filter(|(_, matched)| matched.iter().any(|other| std::ptr::eq(*other, request)))
-                .map(|(configured, _)| configured)
-                .collect();
-            if called.is_empty() {
+            let is_this = |other: &Request<'_>| std::ptr::eq(other, request);
+            let (mut called, mut perhaps) = (Vec::new(), Vec::new());
+            for (configured, calls) in all.iter().zip(calls) {
+                if calls.sure.iter().any(|other| is_this(other)) {
+                    called.push(configured);
+                    perhaps.push(configured);
+                } else if calls.unsure.iter().any(|(other, _)| is_this(other)) {
+                    perhaps.push(configured);
+                }
+            }
+            if perhaps.is_empty() {
                 continue;
             }
             self.timeouts.examined();
-            let mutating =
-                called.iter().filter(|one| one.mutates()).map(|one| one.webhook.seconds()).sum::<i64>();
-            let validating =
-                called.iter().filter(|one| !one.mutates()).map(|one| one.webhook.seconds()).max();
-            let seconds = mutating + validating.unwrap_or(0);
+            let (seconds, at_most) = (seconds(&called), seconds(&perhaps));
+            if seconds < REQUEST_SECONDS && at_most >= REQUEST_SECONDS {
+                let why = format!(
+                    "whether all webhooks that may take {at_most} s are called for {} cannot be told",
+                    request.told()
+                );
+                let command = "kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations";
+                self.check.unknown(&[&WEBHOOK_TIMEOUTS], why, command);
+            }
             let names: Vec<_> = called.iter().map(|one| one.webhook.name.as_str()).collect();
             if seconds < REQUEST_SECONDS || !told.insert(names.clone()) {
                 continue;
@@ -297,6 +350,14 @@ impl Rules<'_> {
             );
         }
     }
+}
+
+/// How long webhooks take together: mutating ones one after the other, then validating ones side by side.
+fn seconds(called: &[&Configured]) -> i64 {
+    let of = |mutates: bool| {
+        called.iter().filter(move |one| one.mutates() == mutates).map(|one| one.webhook.seconds())
+    };
+    of(true).sum::<i64>() + of(false).max().unwrap_or(0)
 }
 
 /// Which of the requests would keep the release from landing.

@@ -1,0 +1,336 @@
+//! A cluster in which all is well, what is done to it, and what is expected of that.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::future::join_all;
+use preflight_core::{Decision, Environments, Manifests, Outcome, Preflight, Report};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, ApiServer, Asked, ok, status};
+
+pub const VALIDATING: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+pub const MUTATING: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+pub const POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+pub const BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
+pub const MUTATING_POLICIES: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
+pub const MUTATING_BINDINGS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings";
+pub const APIS: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
+pub const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/widgets.example.com";
+pub const NAMESPACE: &str = "/api/v1/namespaces/shop";
+pub const SERVICE: &str = "/api/v1/namespaces/shop/services/guard";
+pub const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices";
+pub const SETTINGS: &str = "/api/v1/namespaces/shop/configmaps/settings";
+pub const PODS: &str = "/api/v1/namespaces/shop/pods";
+
+/// A state of the cluster, and what is expected of it.
+pub struct Case {
+    name: String,
+    answers: BTreeMap<String, Answer>,
+    release: Vec<Value>,
+    operators: Value,
+    decision: Decision,
+    outcomes: Vec<(&'static str, &'static str)>,
+    passed: Vec<&'static str>,
+}
+
+/// All is well, and the release is one ConfigMap, for which a webhook is called.
+pub fn case(name: impl Into<String>) -> Case {
+    Case {
+        name: name.into(),
+        answers: healthy(),
+        release: vec![config_map("settings", "shop")],
+        operators: json!({}),
+        decision: Decision::Go,
+        outcomes: Vec::new(),
+        passed: Vec::new(),
+    }
+}
+
+impl Case {
+    /// What a path is answered with.
+    pub fn answers(mut self, path: &str, answer: Answer) -> Self {
+        self.answers.insert(path.to_owned(), answer);
+        self
+    }
+
+    /// What is there.
+    pub fn holds(self, path: &str, object: &Value) -> Self {
+        self.answers(path, ok(object))
+    }
+
+    /// What a list holds.
+    pub fn lists(self, path: &str, items: &[Value]) -> Self {
+        self.holds(path, &list(items))
+    }
+
+    /// What is not there.
+    pub fn lacks(self, path: &str) -> Self {
+        self.answers(path, status(404, "not found"))
+    }
+
+    pub fn releases(mut self, release: &[Value]) -> Self {
+        self.release = release.to_vec();
+        self
+    }
+
+    pub fn requires(mut self, operator: &Value) -> Self {
+        self.operators = json!({"keeper": operator});
+        self
+    }
+
+    /// The decision, and every rule that is neither passed nor without anything to examine.
+    pub fn is(mut self, decision: Decision, outcomes: &[(&'static str, &'static str)]) -> Self {
+        self.decision = decision;
+        self.outcomes = outcomes.to_vec();
+        self
+    }
+
+    pub fn unknown(self, rules: &[&'static str]) -> Self {
+        let outcomes: Vec<_> = rules.iter().map(|rule| (*rule, "unknown")).collect();
+        self.is(Decision::Unknown, &outcomes)
+    }
+
+    pub fn fails(self, rule: &'static str) -> Self {
+        self.is(Decision::NoGo, &[(rule, "failed")])
+    }
+
+    pub fn warns(self, rule: &'static str) -> Self {
+        self.is(Decision::Go, &[(rule, "warning")])
+    }
+
+    /// Rules that are passed, not only left alone.
+    pub fn passes(mut self, rules: &[&'static str]) -> Self {
+        self.passed.extend(rules);
+        self
+    }
+}
+
+/// Tries every case, prints what came of it, and fails if anything is not as expected.
+pub async fn expect_all(cases: Vec<Case>) {
+    let tried = cases.into_iter().map(|case| async move {
+        let report = ask(&case).await;
+        (case, report)
+    });
+    let mut wrong = Vec::new();
+    for (case, report) in join_all(tried).await {
+        let (seen, decision) = (told(&report), report.verdict.decision);
+        let expected: BTreeMap<_, _> =
+            case.outcomes.iter().map(|(rule, o)| ((*rule).to_owned(), *o)).collect();
+        let words: Vec<_> = seen.iter().map(|(rule, outcome)| format!("{rule} {outcome}")).collect();
+        println!("{:<72} {:<8} {}", case.name, format!("{decision:?}"), words.join(", "));
+        if (decision, &seen) != (case.decision, &expected) {
+            let (name, headline) = (&case.name, &report.verdict.headline);
+            wrong.push(format!(
+                "{name}: {decision:?} {seen:?}, not {:?} {expected:?}: {headline}",
+                case.decision
+            ));
+        }
+        let passed = passed(&report);
+        for rule in case.passed.iter().filter(|rule| !passed.contains(&(**rule).to_owned())) {
+            wrong.push(format!("{}: {rule} is not passed", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+async fn ask(case: &Case) -> Report {
+    let answers = case.answers.clone();
+    let api = ApiServer::start(Arc::new(move |asked: &Asked| {
+        let path = asked.path.split('?').next().unwrap_or_default();
+        // The second page of a list has a path of its own here.
+        let page =
+            if asked.path.contains("continue=") { format!("{path} continued") } else { path.to_owned() };
+        answers.get(&page).cloned().unwrap_or_else(|| status(404, "not found"))
+    }))
+    .await;
+    let environment = json!({"environments": {"e": {"operators": case.operators}}});
+    let environments = Environments::parse("e.yaml", &environment.to_string()).unwrap();
+    let text = case.release.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n");
+    Preflight::new(api.cluster())
+        .environment(environments.get("e").unwrap())
+        .manifests(Manifests::parse("a.yaml", &text).unwrap())
+        .plugins(preflight_plugins::builtin())
+        .only(["operator-health".to_owned()])
+        .start()
+        .unwrap()
+        .finish()
+        .await
+}
+
+fn id(rule: &str) -> String {
+    rule.trim_start_matches("operator-health/").to_owned()
+}
+
+/// The rules that are neither passed nor without anything to examine.
+fn told(report: &Report) -> BTreeMap<String, &'static str> {
+    let name = |outcome: &Outcome| match outcome {
+        Outcome::Failed => Some("failed"),
+        Outcome::Warning => Some("warning"),
+        Outcome::Unknown { .. } => Some("unknown"),
+        Outcome::Skipped { .. } => Some("skipped"),
+        _ => None,
+    };
+    let rules = report.checks.iter().flat_map(|check| &check.rules);
+    rules.filter_map(|rule| Some((id(&rule.rule), name(&rule.outcome)?))).collect()
+}
+
+fn passed(report: &Report) -> Vec<String> {
+    let rules = report.checks.iter().flat_map(|check| &check.rules);
+    let passed = rules.filter(|rule| matches!(rule.outcome, Outcome::Passed { .. }));
+    passed.map(|rule| id(&rule.rule)).collect()
+}
+
+pub fn list(items: &[Value]) -> Value {
+    json!({"kind": "List", "metadata": {}, "items": items})
+}
+
+pub fn config_map(name: &str, namespace: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}})
+}
+
+/// A cluster that serves what is needed here, with one webhook that is called for ConfigMaps and is well.
+fn healthy() -> BTreeMap<String, Answer> {
+    let kind = |resource: &str, kind: &str, scope: &str| json!({"resource": resource, "responseKind": {"kind": kind}, "scope": scope});
+    let version = |version: &str, resources: &[Value]| json!({"version": version, "freshness": "Current", "resources": resources});
+    let group = |name: &str, versions: &[Value]| json!({"metadata": {"name": name}, "versions": versions});
+    let widgets = [kind("widgets", "Widget", "Namespaced")];
+    let configurations = [
+        kind("validatingwebhookconfigurations", "ValidatingWebhookConfiguration", "Cluster"),
+        kind("mutatingwebhookconfigurations", "MutatingWebhookConfiguration", "Cluster"),
+    ];
+    let core = [
+        kind("configmaps", "ConfigMap", "Namespaced"),
+        kind("namespaces", "Namespace", "Cluster"),
+        kind("pods", "Pod", "Namespaced"),
+        kind("services", "Service", "Namespaced"),
+    ];
+    let groups = [
+        group("apps", &[version("v1", &[kind("deployments", "Deployment", "Namespaced")])]),
+        group("example.com", &[version("v1", &widgets), version("v1beta1", &widgets)]),
+        group("admissionregistration.k8s.io", &[version("v1", &configurations)]),
+        group(
+            "apiextensions.k8s.io",
+            &[version("v1", &[kind("customresourcedefinitions", "CustomResourceDefinition", "Cluster")])],
+        ),
+    ];
+    let discovery = |groups: &[Value]| json!({"kind": "APIGroupDiscoveryList", "items": groups});
+    let mut answers: BTreeMap<String, Answer> = [
+        ("/version", json!({"gitVersion": "v1.36.3"})),
+        ("/api", discovery(&[group("", &[version("v1", &core)])])),
+        ("/apis", discovery(&groups)),
+        (NAMESPACE, namespace("shop")),
+        (VALIDATING, list(&[configuration("guards", &[webhook(&json!({}))])])),
+        (SERVICE, service()),
+        (SLICES, list(&[slice("https", &json!(true))])),
+        (DEFINITION, definition(&json!({}))),
+    ]
+    .into_iter()
+    .map(|(path, object)| (path.to_owned(), ok(&object)))
+    .collect();
+    for path in [MUTATING, POLICIES, BINDINGS, MUTATING_POLICIES, MUTATING_BINDINGS, APIS] {
+        answers.insert(path.to_owned(), ok(&list(&[])));
+    }
+    answers
+}
+
+pub fn namespace(name: &str) -> Value {
+    json!({"kind": "Namespace", "metadata": {"name": name, "labels": {"team": "sales"}}, "status": {"phase": "Active"}})
+}
+
+pub fn service() -> Value {
+    json!({
+        "kind": "Service", "metadata": {"name": "guard", "namespace": "shop"},
+        "spec": {"clusterIP": "10.0.0.9", "ports": [{"name": "https", "port": 443, "targetPort": 8443}]},
+    })
+}
+
+/// An EndpointSlice with one endpoint.
+pub fn slice(port: &str, ready: &Value) -> Value {
+    json!({
+        "kind": "EndpointSlice", "metadata": {"name": "guard-1", "namespace": "shop"},
+        "ports": [{"name": port, "port": 8443}],
+        "endpoints": [{"addresses": ["10.1.0.1"], "conditions": {"ready": ready}}],
+    })
+}
+
+/// An authority that is valid.
+pub fn ca_bundle() -> &'static str {
+    static BUNDLE: LazyLock<String> = LazyLock::new(|| {
+        let mut params = CertificateParams::new(vec!["guard.shop.svc".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(4000, 1, 1));
+        STANDARD.encode(params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem())
+    });
+    &BUNDLE
+}
+
+pub fn configuration(name: &str, webhooks: &[Value]) -> Value {
+    json!({"metadata": {"name": name}, "webhooks": webhooks})
+}
+
+/// A webhook for ConfigMaps, with these fields instead.
+pub fn webhook(fields: &Value) -> Value {
+    let mut webhook = json!({
+        "name": "guard.example.com",
+        "sideEffects": "None",
+        "failurePolicy": "Fail",
+        "clientConfig": client(ca_bundle()),
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["configmaps"]}],
+    });
+    set(&mut webhook, fields);
+    webhook
+}
+
+/// A `clientConfig` with the healthy Service.
+pub fn client(bundle: &str) -> Value {
+    json!({"service": {"namespace": "shop", "name": "guard"}, "caBundle": bundle})
+}
+
+/// Puts these fields into an object, in place of those of the same name. What is null is taken out.
+pub fn set(object: &mut Value, fields: &Value) {
+    for (key, value) in fields.as_object().unwrap() {
+        object[key] = value.clone();
+    }
+    object.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+}
+
+/// The definition of Widgets, of which `v1` is stored, with these fields in its `spec` instead.
+pub fn definition(fields: &Value) -> Value {
+    let version = |name: &str, storage: bool| {
+        let size = json!({"type": "integer", "minimum": 1});
+        let spec = json!({"type": "object", "properties": {"size": size}});
+        let schema = json!({"type": "object", "properties": {"spec": spec}});
+        json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": schema}})
+    };
+    let mut spec = json!({
+        "group": "example.com", "scope": "Namespaced",
+        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget"},
+        "versions": [version("v1", true), version("v1beta1", false)],
+    });
+    set(&mut spec, fields);
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": spec,
+        "status": {
+            "conditions": [{"type": "NamesAccepted", "status": "True"}, {"type": "Established", "status": "True"}],
+            "storedVersions": ["v1"],
+        },
+    })
+}
+
+pub fn widget(version: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": format!("example.com/{version}"), "kind": "Widget",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"size": 3},
+    })
+}
+
+/// How a definition says that a webhook converts.
+pub fn converter(client: &Value) -> Value {
+    json!({"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": client}})
+}
