@@ -2,7 +2,7 @@
 
 use preflight_core::release::{Live, Planned};
 use preflight_core::{Examination, FieldPath, Method, Remediation, RuleCheck, Subject};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::CUSTOM_RESOURCE_INVALID;
 use crate::schema::{Judgement, Segment, judge, unknown_fields};
@@ -48,9 +48,9 @@ pub(super) fn examine(
         Some(live) => of_update(schema, &written, live, preserve),
     };
     let unknown = unknown_fields(schema, &planned.effective, preserve);
-    // A patch removes what is null, unless it is in a list, which is sent whole.
+    // A patch removes what is null.
     let (removed, unknown): (Vec<_>, Vec<_>) =
-        unknown.into_iter().partition(|path| live.is_some() && is_removed(&planned.effective, path));
+        unknown.into_iter().partition(|path| live.is_some() && is_null(&planned.effective, path));
     judgement.unknown_fields = unknown;
     for path in removed {
         judgement
@@ -84,28 +84,47 @@ fn of_update(schema: &Value, written: &Value, live: &Value, preserve: bool) -> J
     judgement
 }
 
-/// Whether there is a null that is not in a list.
-fn is_removed(value: &Value, path: &[Segment]) -> bool {
+/// Whether there is a null.
+fn is_null(value: &Value, path: &[Segment]) -> bool {
     let found = path.iter().try_fold(value, |value, segment| match segment {
         Segment::Key(key) => value.get(key),
-        Segment::Index(_) => None,
+        Segment::Index(at) => value.get(at),
     });
     found.is_some_and(Value::is_null)
 }
 
 /// JSON merge patch (RFC 7396), as client-side apply uses it for custom resources.
 pub(super) fn merge(into: &mut Value, patch: &Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (key, value) in patch {
-                if value.is_null() {
-                    into.remove(key);
-                } else {
-                    merge(into.entry(key.clone()).or_insert(Value::Null), value);
-                }
-            }
+    let Value::Object(patch) = patch else {
+        let replaced = std::mem::replace(into, patch.clone());
+        if !replaced.is_object() {
+            without_nulls(into);
         }
-        (into, patch) => *into = patch.clone(),
+        return;
+    };
+    if !into.is_object() {
+        *into = Value::Object(Map::new());
+    }
+    for (key, value) in patch {
+        match into.as_object_mut() {
+            Some(into) if value.is_null() => {
+                into.remove(key);
+            }
+            Some(into) => merge(into.entry(key.clone()).or_insert(Value::Null), value),
+            None => {}
+        }
+    }
+}
+
+/// Fields that are null go from lists too: that is how the server patches (`pruneNulls`, `gopkg.in/evanphx/json-patch.v4`).
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
     }
 }
 
@@ -170,4 +189,24 @@ fn field_path(segments: &[Segment]) -> FieldPath {
         Segment::Key(key) => path.key(key.clone()),
         Segment::Index(at) => path.index(*at),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn patches_are_merged_as_the_server_does() {
+        let cases = [
+            (json!({"a": 1, "b": 2}), json!({"a": null, "c": {"d": null}}), json!({"b": 2, "c": {}})),
+            (json!({"a": [1]}), json!({"a": [{"b": null, "c": 1}, null]}), json!({"a": [{"c": 1}, null]})),
+            (json!({"a": {"b": 1}}), json!({"a": {"c": 1}}), json!({"a": {"b": 1, "c": 1}})),
+            (json!({"a": 1}), json!({"a": {"b": null}}), json!({"a": {}})),
+        ];
+        for (mut into, patch, expected) in cases {
+            merge(&mut into, &patch);
+            assert_eq!(into, expected, "{patch}");
+        }
+    }
 }

@@ -37,6 +37,8 @@ pub(super) struct Shape {
     pub splits_all: bool,
     /// `==` or `!=`.
     pub compares: bool,
+    /// It may compare more than one text or number.
+    pub compares_many: bool,
     /// A list written out is compared, whose order cannot be changed.
     pub compares_list: bool,
     /// It mentions metadata.
@@ -49,7 +51,7 @@ impl Shape {
     /// Whether it may look at an object or a list as a whole.
     pub(super) fn compares_whole(&self) -> bool {
         let looks = |word: &&str| self.words.contains(*word);
-        self.compares || self.plus || COMPARING.iter().any(looks)
+        self.compares_many || self.plus || COMPARING.iter().any(looks)
     }
 
     /// Whether it cannot tell if an object has a field.
@@ -91,7 +93,12 @@ pub(super) fn scan(rule: &str) -> Option<Shape> {
                 shape.compares_list |= written && next(&code, at).is_some_and(|c| "=!".contains(c));
             }
             '=' => {
-                shape.compares |= next(&code, at) == Some('=') || code.get(at.wrapping_sub(1)) == Some(&'!')
+                let unlike = code.get(at.wrapping_sub(1)) == Some(&'!');
+                if unlike || next(&code, at) == Some('=') {
+                    shape.compares = true;
+                    let with = next(&code, if unlike { at } else { at + 1 });
+                    shape.compares_many |= !with.is_some_and(|c| c == '"' || c.is_ascii_digit());
+                }
             }
             '.' => {
                 shape.optional_access |= next(&code, at) == Some('?');
@@ -189,6 +196,8 @@ mod tests {
         assert!(scanned("string(self) == '1'").printing && scanned("self.split('')").splits_all);
         assert!(scanned("self.a == ['a']").compares_list && scanned("['a'] != self.a").compares_list);
         assert!(!scanned("self.a[0] == self.b && self.a in [1]").compares_list && scanned("a != b").compares);
+        assert!(scanned("a != b").compares_many && scanned("a == [1]").compares_many);
+        assert!(!scanned("a != 'b' && a == 1 && a <= b").compares_many);
         assert!(scanned("! !self").doubled && scanned("1 - -1 == 2").doubled && !scanned("!a && !b").doubled);
         assert_eq!(scan(&"(".repeat(100)), None);
         assert_eq!(scan(&"!".repeat(1000)), None);

@@ -425,6 +425,7 @@ async fn make_cluster_with(api: &Api, objects: &[Value], webhooks: Option<&Webho
 /// Waits until the API server goes by the policies that were made: it takes new ones up together, so one more that
 /// shows itself shows that the others count too.
 async fn await_policies(api: &Api) -> io::Result<()> {
+    keep_parameters(api).await?;
     // An earlier one of the same name might still count.
     let name = format!("sentinel-{}", jiff::Timestamp::now().as_nanosecond());
     let policy = json!({
@@ -452,6 +453,29 @@ async fn await_policies(api: &Api) -> io::Result<()> {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
+}
+
+/// Makes a policy that matches nothing and stays. When the last policy with parameters of a kind goes, the API server
+/// stops to watch that kind and never starts again (`ensureParamsForPolicyLocked`,
+/// `staging/src/k8s.io/apiserver/pkg/admission/plugin/policy/generic/policy_source.go`, v1.36): later policies would
+/// go by ConfigMaps of long ago.
+async fn keep_parameters(api: &Api) -> io::Result<()> {
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        // What has such a name is not removed between scenarios.
+        "metadata": {"name": "system-parameters"},
+        "spec": {
+            "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["nothing.example.com"], "apiVersions": ["v1"], "operations": ["CREATE"],
+                "resources": ["nothings"]}]},
+            "validations": [{"expression": "true"}],
+        },
+    });
+    match api.create(&policy).await {
+        Err(error) if error.code != 409 => Err(other(error)),
+        _ => Ok(()),
+    }
 }
 
 fn other(error: crate::ApiError) -> io::Error {
