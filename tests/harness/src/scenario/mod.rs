@@ -1,5 +1,8 @@
 //! Scenarios: folders that say what a cluster is like, what is released, and what must come of it.
 
+mod files;
+mod state;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,13 +12,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::Api;
-use crate::apply::{Applied, Apply, apply, prune};
+use crate::apply::{Apply, apply, prune};
 use crate::control_plane::ControlPlane;
 use crate::credentials::User;
 use crate::images::{Images, PRIVATE};
 use crate::landing::{Landing, settle};
 use crate::table::Row;
-use crate::webhooks::{ANNOTATION, Webhooks};
+use crate::webhooks::ANNOTATION;
+
+use files::files;
+pub use files::{documents, folder_documents};
+pub use state::make_cluster;
+use state::make_cluster_with;
 
 /// How long a release may take to land.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -382,193 +390,4 @@ impl Scenario {
             false_no_go,
         }
     }
-}
-
-/// Makes a cluster's state: nodes with their status, and namespaces that are being deleted where they say so.
-///
-/// # Errors
-/// Something of it is refused.
-pub async fn make_cluster(api: &Api, objects: &[Value]) -> io::Result<()> {
-    make_cluster_with(api, objects, None).await
-}
-
-async fn make_cluster_with(api: &Api, objects: &[Value], webhooks: Option<&Webhooks>) -> io::Result<()> {
-    // What calls webhooks is made once they are served, with all that comes after it.
-    let callers = objects.iter().position(calls_webhooks).unwrap_or(objects.len());
-    let (first, then) = objects.split_at(callers);
-    let mut applied = create_all(api, first).await?;
-    let workloads: Vec<_> =
-        applied.iter().filter(|done| done.object["kind"] == "Deployment").cloned().collect();
-    if !workloads.is_empty() {
-        settle_namespaces(api, &applied).await;
-        // Those that do not get ready are meant not to.
-        settle(api, &workloads, PATIENCE).await;
-    }
-    if let Some(webhooks) = webhooks {
-        webhooks.serve(api).await?;
-    }
-    applied.extend(create_all(api, then).await?);
-    if objects.iter().any(|object| object["kind"] == "ValidatingAdmissionPolicy") {
-        await_policies(api).await?;
-    }
-    let marked = |done: &&Applied| {
-        done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some())
-    };
-    for done in applied.iter().filter(marked) {
-        let path = api.path(&done.object).await.map_err(other)?;
-        api.delete(&path).await.map_err(other)?;
-    }
-    settle_namespaces(api, &applied).await;
-    Ok(())
-}
-
-/// Waits until the API server goes by the policies that were made: it takes new ones up together, so one more that
-/// shows itself shows that the others count too.
-async fn await_policies(api: &Api) -> io::Result<()> {
-    keep_parameters(api).await?;
-    // An earlier one of the same name might still count.
-    let name = format!("sentinel-{}", jiff::Timestamp::now().as_nanosecond());
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": name},
-        "spec": {
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
-                "resourceNames": [name]}]},
-            "validations": [{"expression": "false"}],
-        },
-    });
-    let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]},
-    });
-    for object in [policy, binding] {
-        api.create(&object).await.map_err(other)?;
-    }
-    let probe = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
-    });
-    let until = std::time::Instant::now() + PATIENCE;
-    while api.dry_run(&probe).await.is_ok() && std::time::Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
-}
-
-/// Makes a policy that matches nothing and stays. When the last policy with parameters of a kind goes, the API server
-/// stops to watch that kind and never starts again (`ensureParamsForPolicyLocked`,
-/// `staging/src/k8s.io/apiserver/pkg/admission/plugin/policy/generic/policy_source.go`, v1.36): later policies would
-/// go by ConfigMaps of long ago.
-async fn keep_parameters(api: &Api) -> io::Result<()> {
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
-        // What has such a name is not removed between scenarios.
-        "metadata": {"name": "system-parameters"},
-        "spec": {
-            "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": ["nothing.example.com"], "apiVersions": ["v1"], "operations": ["CREATE"],
-                "resources": ["nothings"]}]},
-            "validations": [{"expression": "true"}],
-        },
-    });
-    match api.create(&policy).await {
-        Err(error) if error.code != 409 => Err(other(error)),
-        _ => Ok(()),
-    }
-}
-
-fn other(error: crate::ApiError) -> io::Error {
-    io::Error::other(error.to_string())
-}
-
-/// Whether the API server calls webhooks from when this object is there.
-fn calls_webhooks(object: &Value) -> bool {
-    match object["kind"].as_str() {
-        Some("ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration") => true,
-        Some("CustomResourceDefinition") => object["spec"]["conversion"]["strategy"] == "Webhook",
-        _ => false,
-    }
-}
-
-/// Creates objects, nodes with their status.
-async fn create_all(api: &Api, objects: &[Value]) -> io::Result<Vec<Applied>> {
-    let applied = apply(api, objects, Apply::Create, None).await;
-    for done in &applied {
-        if let Err(why) = &done.result {
-            return Err(io::Error::other(format!("cluster.yaml: {} is refused: {why}", done.object["kind"])));
-        }
-    }
-    for done in &applied {
-        let path = api.path(&done.object).await.map_err(other)?;
-        if done.object["kind"] == "Node" {
-            api.merge(&format!("{path}/status"), &json!({"status": done.object["status"]}))
-                .await
-                .map_err(other)?;
-            // TaintNodesByCondition taints every new node; nothing here takes that back.
-            api.merge(&path, &json!({"spec": {"taints": done.object["spec"]["taints"]}}))
-                .await
-                .map_err(other)?;
-        }
-    }
-    Ok(applied)
-}
-
-/// Waits until new namespaces have their ServiceAccount, without which no pod is accepted.
-async fn settle_namespaces(api: &Api, applied: &[Applied]) {
-    let made = |done: &&Applied| done.object["kind"] == "Namespace";
-    for done in applied.iter().filter(made) {
-        let name = done.object["metadata"]["name"].as_str().unwrap_or_default();
-        if done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some()) {
-            continue;
-        }
-        for _ in 0..100 {
-            if api.get(&format!("/api/v1/namespaces/{name}/serviceaccounts/default")).await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-/// The files of a folder and of its folders, with their texts.
-fn files(folder: &Path) -> io::Result<Vec<(PathBuf, String)>> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            all.extend(files(&path)?);
-        } else {
-            let text = std::fs::read_to_string(&path)?;
-            all.push((path, text));
-        }
-    }
-    Ok(all)
-}
-
-/// The documents of a YAML file.
-///
-/// # Errors
-/// It cannot be read.
-pub fn documents(path: &Path) -> io::Result<Vec<Value>> {
-    let text = std::fs::read_to_string(path)?;
-    let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    let all: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options)
-        .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-    Ok(all.into_iter().filter(|value| !value.is_null()).collect())
-}
-
-/// The documents of the YAML files of a folder, in the order of their names.
-///
-/// # Errors
-/// One cannot be read.
-pub fn folder_documents(folder: &Path) -> io::Result<Vec<Value>> {
-    let mut files: Vec<_> =
-        std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    files.sort();
-    let mut all = Vec::new();
-    for file in files {
-        all.extend(documents(&file)?);
-    }
-    Ok(all)
 }

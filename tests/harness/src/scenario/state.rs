@@ -1,0 +1,163 @@
+//! A cluster's state, made on the real control plane.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{DELETE, PATIENCE};
+use crate::api::Api;
+use crate::apply::{Applied, Apply, apply};
+use crate::landing::settle;
+use crate::webhooks::Webhooks;
+
+/// Makes a cluster's state: nodes with their status, and namespaces that are being deleted where they say so.
+///
+/// # Errors
+/// Something of it is refused.
+pub async fn make_cluster(api: &Api, objects: &[Value]) -> io::Result<()> {
+    make_cluster_with(api, objects, None).await
+}
+
+pub(super) async fn make_cluster_with(
+    api: &Api,
+    objects: &[Value],
+    webhooks: Option<&Webhooks>,
+) -> io::Result<()> {
+    // What calls webhooks is made once they are served, with all that comes after it.
+    let callers = objects.iter().position(calls_webhooks).unwrap_or(objects.len());
+    let (first, then) = objects.split_at(callers);
+    let mut applied = create_all(api, first).await?;
+    let workloads: Vec<_> =
+        applied.iter().filter(|done| done.object["kind"] == "Deployment").cloned().collect();
+    if !workloads.is_empty() {
+        settle_namespaces(api, &applied).await;
+        // Those that do not get ready are meant not to.
+        settle(api, &workloads, PATIENCE).await;
+    }
+    if let Some(webhooks) = webhooks {
+        webhooks.serve(api).await?;
+    }
+    applied.extend(create_all(api, then).await?);
+    if objects.iter().any(|object| object["kind"] == "ValidatingAdmissionPolicy") {
+        await_policies(api).await?;
+    }
+    let marked = |done: &&Applied| {
+        done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some())
+    };
+    for done in applied.iter().filter(marked) {
+        let path = api.path(&done.object).await.map_err(other)?;
+        api.delete(&path).await.map_err(other)?;
+    }
+    settle_namespaces(api, &applied).await;
+    Ok(())
+}
+
+/// Waits until the API server goes by the policies that were made: it takes new ones up together, so one more that
+/// shows itself shows that the others count too.
+async fn await_policies(api: &Api) -> io::Result<()> {
+    keep_parameters(api).await?;
+    // An earlier one of the same name might still count.
+    let name = format!("sentinel-{}", jiff::Timestamp::now().as_nanosecond());
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
+                "resourceNames": [name]}]},
+            "validations": [{"expression": "false"}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]},
+    });
+    for object in [policy, binding] {
+        api.create(&object).await.map_err(other)?;
+    }
+    let probe = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
+    });
+    let until = std::time::Instant::now() + PATIENCE;
+    while api.dry_run(&probe).await.is_ok() && std::time::Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// Makes a policy that matches nothing and stays. When the last policy with parameters of a kind goes, the API server
+/// stops to watch that kind and never starts again (`ensureParamsForPolicyLocked`,
+/// `staging/src/k8s.io/apiserver/pkg/admission/plugin/policy/generic/policy_source.go`, v1.36): later policies would
+/// go by ConfigMaps of long ago.
+async fn keep_parameters(api: &Api) -> io::Result<()> {
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        // What has such a name is not removed between scenarios.
+        "metadata": {"name": "system-parameters"},
+        "spec": {
+            "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["nothing.example.com"], "apiVersions": ["v1"], "operations": ["CREATE"],
+                "resources": ["nothings"]}]},
+            "validations": [{"expression": "true"}],
+        },
+    });
+    match api.create(&policy).await {
+        Err(error) if error.code != 409 => Err(other(error)),
+        _ => Ok(()),
+    }
+}
+
+fn other(error: crate::ApiError) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+/// Whether the API server calls webhooks from when this object is there.
+fn calls_webhooks(object: &Value) -> bool {
+    match object["kind"].as_str() {
+        Some("ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration") => true,
+        Some("CustomResourceDefinition") => object["spec"]["conversion"]["strategy"] == "Webhook",
+        _ => false,
+    }
+}
+
+/// Creates objects, nodes with their status.
+async fn create_all(api: &Api, objects: &[Value]) -> io::Result<Vec<Applied>> {
+    let applied = apply(api, objects, Apply::Create, None).await;
+    for done in &applied {
+        if let Err(why) = &done.result {
+            return Err(io::Error::other(format!("cluster.yaml: {} is refused: {why}", done.object["kind"])));
+        }
+    }
+    for done in &applied {
+        let path = api.path(&done.object).await.map_err(other)?;
+        if done.object["kind"] == "Node" {
+            api.merge(&format!("{path}/status"), &json!({"status": done.object["status"]}))
+                .await
+                .map_err(other)?;
+            // TaintNodesByCondition taints every new node; nothing here takes that back.
+            api.merge(&path, &json!({"spec": {"taints": done.object["spec"]["taints"]}}))
+                .await
+                .map_err(other)?;
+        }
+    }
+    Ok(applied)
+}
+
+/// Waits until new namespaces have their ServiceAccount, without which no pod is accepted.
+async fn settle_namespaces(api: &Api, applied: &[Applied]) {
+    let made = |done: &&Applied| done.object["kind"] == "Namespace";
+    for done in applied.iter().filter(made) {
+        let name = done.object["metadata"]["name"].as_str().unwrap_or_default();
+        if done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some()) {
+            continue;
+        }
+        for _ in 0..100 {
+            if api.get(&format!("/api/v1/namespaces/{name}/serviceaccounts/default")).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
