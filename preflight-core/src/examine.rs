@@ -301,6 +301,11 @@ impl RuleCheck<'_> {
         });
     }
 
+    /// This could not be looked at: why, and what would make it known.
+    pub fn unknown(&mut self, why: impl Into<String>, advice: impl Into<String>) {
+        self.record.undecided(&[self.rule], &Undecided::unknown(why).advice(advice));
+    }
+
     /// Nothing stands in the way, but this deserves attention.
     pub fn warn(&mut self, subject: Subject, message: impl Into<String>, remediation: Remediation) {
         self.add(Severity::Warning, subject, message.into(), remediation, |_| {});

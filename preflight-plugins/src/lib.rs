@@ -3,6 +3,8 @@
 //! [`builtin`] gives them all. Each is a module of its own, behind a feature of its own; nothing is registered by
 //! magic, so what is in the slice is what runs.
 
+#[cfg(any(feature = "operator-health", feature = "registry-health"))]
+mod changes;
 #[cfg(feature = "cluster-connectivity")]
 pub mod cluster_connectivity;
 #[cfg(any(feature = "operator-health", feature = "registry-health"))]

@@ -9,12 +9,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use preflight_core::cluster::{ClusterError, Reader};
-use preflight_core::release::Release;
+use preflight_core::release::{Planned, Release};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{endpoint_slices, services};
+use crate::changes::{Happens, merged, rollout};
+use crate::labels::{self, selects};
 
 /// A certificate that expires within this time is told, in seconds: a week.
 const SOON: i64 = 7 * 24 * 3600;
@@ -100,13 +102,54 @@ impl<'a> Backends<'a> {
         health
     }
 
-    /// Whether the release brings, or changes, what a webhook is called at.
-    pub(super) fn comes_with_release(&self, config: &ClientConfig) -> bool {
-        config.service.as_ref().is_some_and(|service| {
-            self.release.of_kind("", "Service").any(|(_, planned)| {
-                planned.object.name() == Some(&service.name)
-                    && planned.namespace.as_deref() == Some(&service.namespace)
-            })
+    /// The workloads of the release whose pods will be what a webhook is called at, as people call them.
+    pub(super) async fn healers(&self, config: &ClientConfig) -> Vec<String> {
+        let Some(reference) = &config.service else { return Vec::new() };
+        let selector = match self.coming(reference) {
+            Some((_, planned)) => merged(planned, self.release.method())["spec"]["selector"].clone(),
+            None => {
+                let live = self.cluster.get(&services(), Some(&reference.namespace), &reference.name).await;
+                live.ok().flatten().map(|live| live["spec"]["selector"].clone()).unwrap_or_default()
+            }
+        };
+        let selector = json!({"matchLabels": selector});
+        if selector["matchLabels"].as_object().is_none_or(serde_json::Map::is_empty) {
+            return Vec::new();
+        }
+        let heals = |planned: &&Planned| {
+            let pods = planned.effective["spec"].get("template");
+            planned.namespace.as_deref() == Some(&reference.namespace)
+                && planned.object.pod_template().is_some()
+                && pods.is_some_and(|pods| selects(&selector, &labels::of(pods)))
+                && rollout(planned, self.release.method()).pods == Happens::Yes
+        };
+        self.release.objects().iter().filter(heals).map(|planned| planned.object.id().to_string()).collect()
+    }
+
+    /// From which place of the release on its Service can no longer be called, though it can now, and why.
+    pub(super) fn breaks(&self, config: &ClientConfig) -> Option<(usize, String)> {
+        let reference = config.service.as_ref()?;
+        let (position, planned) = self.coming(reference)?;
+        let port = reference.port.unwrap_or(443);
+        let spec = &merged(planned, self.release.method())["spec"];
+        let has_port = |served: &Value| served["port"].as_i64() == Some(port);
+        let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let ServiceReference { namespace, name, .. } = reference;
+        if !ports.iter().any(has_port) {
+            return Some((
+                position,
+                format!("the release leaves the Service {namespace}/{name} without the port {port}"),
+            ));
+        }
+        (spec["clusterIP"] == "None")
+            .then(|| (position, format!("the release makes the Service {namespace}/{name} headless")))
+    }
+
+    /// The Service as the release has it.
+    fn coming(&self, reference: &ServiceReference) -> Option<(usize, &Planned)> {
+        self.release.of_kind("", "Service").find(|(_, planned)| {
+            planned.object.name() == Some(&reference.name)
+                && planned.namespace.as_deref() == Some(&reference.namespace)
         })
     }
 
@@ -193,10 +236,8 @@ pub(super) fn authority(config: &ClientConfig) -> Authority {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-    use serde_json::json;
-
     use super::*;
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     fn bundle(from: i32, to: i32) -> String {
         let mut params = CertificateParams::new(vec!["a".to_owned()]).unwrap();

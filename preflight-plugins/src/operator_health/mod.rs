@@ -4,6 +4,7 @@ mod apis;
 mod backend;
 mod definitions;
 mod instances;
+mod made;
 mod operators;
 mod policies;
 mod requests;

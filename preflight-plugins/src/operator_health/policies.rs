@@ -277,6 +277,10 @@ async fn problem(
         }
         (false, None) => None,
         (true, Some(named)) => Some(named.clone()),
+        // A Namespace is taken to be in itself.
+        (true, None) if request.resource.group.is_empty() && request.resource.plural == "namespaces" => {
+            request.name.clone()
+        }
         (true, None) => match request.namespace {
             Some(own) => Some(own.to_owned()),
             None => {
@@ -290,7 +294,10 @@ async fn problem(
     let missing = |what: String| if denies { broken(what) } else { Problem::None };
     let of_release = release.of_kind(&served.group, &served.kind);
     let mut coming = of_release
-        .filter(|(position, planned)| *position < request.position && planned.namespace == namespace)
+        // Controllers try again until they are there.
+        .filter(|(position, planned)| {
+            (request.by_controller || *position < request.position) && planned.namespace == namespace
+        })
         .map(|(_, planned)| planned);
     if let Some(name) = &reference.name {
         if coming.any(|planned| planned.object.name() == Some(name)) {

@@ -1,22 +1,23 @@
-//! What the API server will be asked when the release is applied, as admission sees it: each object, and what
-//! controllers make of it.
+//! What the API server will be asked when the release is applied, as admission sees it: each object, and (in `made`)
+//! what controllers make of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
-use preflight_core::Subject;
 use preflight_core::cluster::{ClusterError, Reader, Resource};
-use preflight_core::release::{Action, Deletion, Live, Planned, Release};
+use preflight_core::release::{Action, Deletion, Live, Release};
+use preflight_core::{Method, Subject};
 use serde_json::{Value, json};
 
-use super::namespaces;
+use super::{made, namespaces};
+use crate::changes::{LAST_APPLIED, merged};
 use crate::labels::{self, Labels};
 
 /// One request that will be made.
 pub(super) struct Request<'a> {
     /// The object of the release that is behind it, for people: `Deployment shop/web`.
-    id: String,
-    subject: Subject,
+    pub(super) id: String,
+    pub(super) subject: Subject,
     /// The object's name, where it has one already.
     pub(super) name: Option<String>,
     /// At which place of the release. What is pruned comes after everything.
@@ -24,6 +25,8 @@ pub(super) struct Request<'a> {
     /// `CREATE`, `UPDATE` or `DELETE`.
     pub(super) operation: &'static str,
     pub(super) resource: Resource,
+    /// `status`, `binding`; none for the object itself.
+    pub(super) subresource: Option<&'static str>,
     pub(super) namespace: Option<&'a str>,
     /// What is sent, as far as it is known.
     pub(super) object: Value,
@@ -46,35 +49,41 @@ impl Request<'_> {
     /// `Deployment shop/web`, or `the pods of Deployment shop/web`.
     pub(super) fn told(&self) -> String {
         match (self.by_controller, self.operation) {
-            (true, _) => format!("the {} of {}", self.resource.plural, self.id),
+            (true, _) => {
+                let below = self.subresource.map(|below| format!("/{below}")).unwrap_or_default();
+                format!("the {}{below} of {}", self.resource.plural, self.id)
+            }
             (false, "DELETE") => format!("the deletion of {}", self.id),
             (false, _) => self.id.clone(),
         }
     }
 }
 
-/// Labels of namespaces, as the release leaves them.
-pub(super) type NamespaceLabels = BTreeMap<String, Result<Labels, ClusterError>>;
+/// Labels of namespaces: as they are, and as the release leaves them from one of its places on.
+#[derive(Debug, Clone)]
+pub(super) struct OfNamespace {
+    before: Labels,
+    after: Option<(usize, Labels)>,
+}
+
+impl OfNamespace {
+    /// Its labels when that is asked. Controllers ask when the release is there as a whole.
+    pub(super) fn at(&self, request: &Request<'_>) -> &Labels {
+        match &self.after {
+            Some((from, labels)) if request.by_controller || request.position > *from => labels,
+            _ => &self.before,
+        }
+    }
+}
+
+/// Labels of namespaces, by their names.
+pub(super) type NamespaceLabels = BTreeMap<String, Result<OfNamespace, ClusterError>>;
 
 /// Every request, and the labels of the namespaces that they go to.
 pub(super) struct Requests<'a> {
     pub(super) all: Vec<Request<'a>>,
     pub(super) namespaces: NamespaceLabels,
 }
-
-/// API group, plural and kind.
-type Kind = (&'static str, &'static str, &'static str);
-
-/// What controllers make of a workload.
-const MADE: &[(&str, &[Kind])] = &[
-    ("Deployment", &[("apps", "replicasets", "ReplicaSet"), ("", "pods", "Pod")]),
-    ("ReplicaSet", &[("", "pods", "Pod")]),
-    ("StatefulSet", &[("apps", "controllerrevisions", "ControllerRevision"), ("", "pods", "Pod")]),
-    ("DaemonSet", &[("apps", "controllerrevisions", "ControllerRevision"), ("", "pods", "Pod")]),
-    ("ReplicationController", &[("", "pods", "Pod")]),
-    ("Job", &[("", "pods", "Pod")]),
-    ("CronJob", &[("batch", "jobs", "Job"), ("", "pods", "Pod")]),
-];
 
 pub(super) async fn of<'a>(release: &'a Release, cluster: &Reader) -> Requests<'a> {
     let mut all = Vec::new();
@@ -88,7 +97,14 @@ pub(super) async fn of<'a>(release: &'a Release, cluster: &Reader) -> Requests<'
             (Live::Unknown(error), _) => (&["CREATE", "UPDATE"], None, Some(error.to_string())),
             _ => (&["CREATE"], None, None),
         };
-        let mut seen = vec![labels::of(&planned.effective)];
+        let mut object = merged(planned, release.method());
+        if release.method() == Method::Client
+            && let Some(metadata) = object["metadata"].as_object_mut()
+        {
+            // kubectl writes down what it applies.
+            metadata.entry("annotations").or_insert_with(|| json!({}))[LAST_APPLIED] = "".into();
+        }
+        let mut seen = vec![labels::of(&object)];
         seen.extend(old.as_ref().map(labels::of));
         all.extend(operations.iter().map(|operation| Request {
             id: planned.object.id().to_string(),
@@ -97,15 +113,16 @@ pub(super) async fn of<'a>(release: &'a Release, cluster: &Reader) -> Requests<'
             position,
             operation,
             resource: resource.clone(),
+            subresource: None,
             namespace: planned.namespace.as_deref(),
-            object: (*planned.effective).clone(),
+            object: object.clone(),
             old: old.clone(),
             labels: seen.clone(),
             by_controller: false,
             lands_anyway: None,
             unseen: unseen.clone(),
         }));
-        made(planned, position, old.as_ref(), unseen.as_ref(), &mut all);
+        made::by_controllers(release, planned, position, &mut all);
     }
     // That pruning could not be looked at is told by the check that looks at permissions.
     let deletions = release.pruning().map(|pruning| pruning.deletions.as_slice()).unwrap_or_default();
@@ -134,6 +151,7 @@ async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
         position: usize::MAX,
         operation: "DELETE",
         resource: resource.clone(),
+        subresource: None,
         namespace: namespace.as_deref(),
         object: Value::Null,
         labels: vec![old.as_ref().map(labels::of).unwrap_or_default()],
@@ -144,91 +162,19 @@ async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
     }
 }
 
-/// What controllers will make of a workload, if anything about its pods changes.
-fn made<'a>(
-    planned: &'a Planned,
-    position: usize,
-    old: Option<&Value>,
-    unseen: Option<&String>,
-    all: &mut Vec<Request<'a>>,
-) {
-    let Some((_, kinds)) = MADE.iter().find(|(kind, _)| *kind == planned.object.kind()) else {
-        return;
-    };
-    if planned.object.pod_template().is_none() {
-        return;
-    }
-    let spec = &planned.effective["spec"];
-    let template = match planned.object.kind() {
-        "CronJob" => &spec["jobTemplate"]["spec"]["template"],
-        _ => &spec["template"],
-    };
-    let same_pods = old.is_some_and(|old| {
-        let before = &old["spec"];
-        holds(&before["template"], &spec["template"])
-            && (spec["replicas"].is_null() || before["replicas"] == spec["replicas"])
-    });
-    let lands_anyway = match planned.object.kind() {
-        "CronJob" => Some("the CronJob itself is accepted, and its Jobs will not run"),
-        "Job" if spec["suspend"] == true => Some("the Job is suspended"),
-        "DaemonSet" => None,
-        _ if spec["replicas"].as_i64() == Some(0) => Some("it has no replicas for now"),
-        _ if same_pods => Some("its pods stay as they are"),
-        _ => None,
-    };
-    let of_template = labels::of(template);
-    for (group, plural, kind) in *kinds {
-        let resource = Resource::namespaced(group, "v1", plural, kind);
-        let spec = if *kind == "Pod" { template["spec"].clone() } else { Value::Null };
-        let namespace = planned.namespace.as_deref();
-        let object = json!({
-            "apiVersion": if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") },
-            "kind": kind,
-            "metadata": {"labels": of_template, "namespace": namespace},
-            "spec": spec,
-        });
-        all.push(Request {
-            id: planned.object.id().to_string(),
-            subject: Subject::object(&planned.object),
-            name: None,
-            position,
-            operation: "CREATE",
-            resource,
-            namespace,
-            object,
-            old: None,
-            labels: vec![of_template.clone()],
-            by_controller: true,
-            lands_anyway,
-            unseen: unseen.cloned(),
-        });
-    }
-}
-
-/// Whether everything that `wanted` says is said by `there` too.
-pub(super) fn holds(there: &Value, wanted: &Value) -> bool {
-    match (there, wanted) {
-        (_, Value::Null) => true,
-        (Value::Object(there), Value::Object(wanted)) => wanted
-            .iter()
-            .all(|(key, value)| there.get(key).map_or(value.is_null(), |there| holds(there, value))),
-        (Value::Array(there), Value::Array(wanted)) => {
-            there.len() == wanted.len()
-                && there.iter().zip(wanted).all(|(there, wanted)| holds(there, wanted))
-        }
-        (there, wanted) => there == wanted,
-    }
-}
-
-/// A namespace's labels as the release leaves them. One that is not there has only its name.
-async fn labels_of(release: &Release, cluster: &Reader, name: &str) -> Result<Labels, ClusterError> {
-    let live = cluster.get(&namespaces(), None, name).await?;
-    let mut all = live.as_deref().map(labels::of).unwrap_or_default();
-    let written = release.of_kind("", "Namespace").find(|(_, planned)| planned.object.name() == Some(name));
-    if let Some((_, planned)) = written {
-        all.extend(labels::of(&planned.effective));
-    }
+/// A namespace's labels. One that is not there has only its name.
+async fn labels_of(release: &Release, cluster: &Reader, name: &str) -> Result<OfNamespace, ClusterError> {
     // The API server labels every namespace with its name (`pkg/registry/core/namespace/strategy.go`, v1.36).
-    all.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
-    Ok(all)
+    let named = |mut labels: Labels| {
+        labels.insert("kubernetes.io/metadata.name".to_owned(), name.to_owned());
+        labels
+    };
+    let live = cluster.get(&namespaces(), None, name).await?;
+    let mut written = release.of_kind("", "Namespace");
+    let written = written.find(|(_, planned)| planned.object.name() == Some(name));
+    Ok(OfNamespace {
+        before: named(live.as_deref().map(labels::of).unwrap_or_default()),
+        after: written
+            .map(|(position, planned)| (position, named(labels::of(&merged(planned, release.method()))))),
+    })
 }

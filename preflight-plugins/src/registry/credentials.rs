@@ -204,9 +204,10 @@ impl Entry {
                 password: self.password.clone().unwrap_or_else(|| Secret::new("")),
             });
         };
-        // Padded and unpadded base64 are both in use, and told apart by the last character.
+        // Padded and unpadded base64 are both in use, and told apart by the last character; line breaks do not count.
+        let auth: String = auth.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
         let decoded =
-            if auth.trim().ends_with('=') { STANDARD.decode(auth) } else { STANDARD_NO_PAD.decode(auth) };
+            if auth.trim().ends_with('=') { STANDARD.decode(&auth) } else { STANDARD_NO_PAD.decode(&auth) };
         let decoded = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let decoded = decoded.ok_or("has an `auth` that is not base64")?;
         let (user, password) =

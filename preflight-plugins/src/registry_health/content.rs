@@ -162,9 +162,10 @@ impl Rules<'_> {
             "Build it for {platform}, or select nodes that it is made for (nodeSelector kubernetes.io/arch)"
         ))
         .command("kubectl get nodes -L kubernetes.io/os,kubernetes.io/arch");
-        if unfit.len() == nodes.len() {
+        // A DaemonSet's pods run on every node.
+        if unfit.len() == nodes.len() || used.planned.object.kind() == "DaemonSet" {
             let message =
-                format!("{} is made for {has}, and the nodes that may run it are {platform}", used.text);
+                format!("{} is made for {has}, and {name}, which is to run it, is {platform}", used.text);
             tell(used, &mut self.platform, message, remedy);
         } else {
             let message = format!(

@@ -16,6 +16,7 @@ use super::{
     IMAGE_MISSING, IMAGE_REFERENCE, NOT_AN_IMAGE, NOT_PINNED, OF_CONTENT, OF_IMAGES, OWN_CREDENTIALS,
     PLATFORM, PULL_PERMISSION, PULL_SECRET, RUN_AS_NON_ROOT, SCHEMA_1, nodes,
 };
+use crate::changes::Happens;
 use crate::manifests::UNRESOLVED_VARIABLE;
 use crate::registry::Trouble;
 use crate::registry::reference::Reference;
@@ -105,11 +106,14 @@ fn blocked_remedy() -> Remediation {
     .command("grep -n -A4 blocked /etc/containers/registries.conf")
 }
 
-/// A failure where the pods' not starting keeps the release from landing, else a warning.
+/// A failure where pods are started, else a warning: then the release lands without them.
 pub(super) fn tell(used: &Use<'_>, rule: &mut RuleCheck<'_>, message: String, remedy: Remediation) {
-    match used.lands_anyway {
-        None => rule.predict(used.subject(), message, remedy),
-        Some(why) => rule.warn(used.subject(), format!("{message} ({why})"), remedy),
+    match used.starts {
+        Happens::Yes => rule.predict(used.subject(), message, remedy),
+        Happens::No(why) => rule.warn(used.subject(), format!("{message} ({why})"), remedy),
+        Happens::Perhaps(why) => {
+            rule.unknown(format!("{message}; whether pods are started for it: {why}"), remedy.on_one_line());
+        }
     }
 }
 
@@ -118,8 +122,10 @@ pub(super) fn tell(used: &Use<'_>, rule: &mut RuleCheck<'_>, message: String, re
 enum Here {
     /// All of them.
     All(usize),
-    /// Not all, or there are too many to ask.
-    NotAll,
+    /// This many of so many.
+    Some(usize, usize),
+    /// None of them, or there are too many to ask.
+    None,
     /// They could not be asked, or tell only of a part of what they have.
     Unknown,
 }
@@ -132,19 +138,22 @@ async fn on_nodes(context: &Context, used: &Use<'_>, inquiry: &Inquiry) -> Here 
         return Here::Unknown;
     };
     if used.policy == Policy::Always || !needs_no_registry {
-        return Here::NotAll;
+        return Here::None;
     }
     if candidates.is_empty() || candidates.len() > NODES_ASKED {
-        return if used.policy == Policy::Never { Here::Unknown } else { Here::NotAll };
+        return if used.policy == Policy::Never { Here::Unknown } else { Here::None };
     }
     let Ok(cluster) = context.cluster().await else {
         return Here::Unknown;
     };
     let answers = join_all(candidates.iter().map(|(name, _)| has(&cluster, name, image))).await;
-    if answers.iter().all(|answer| *answer == Some(true)) {
-        Here::All(candidates.len())
-    } else if answers.contains(&Some(false)) {
-        Here::NotAll
+    let having = answers.iter().filter(|answer| **answer == Some(true)).count();
+    if having == candidates.len() {
+        Here::All(having)
+    } else if having > 0 {
+        Here::Some(having, candidates.len())
+    } else if answers.iter().all(|answer| *answer == Some(false)) {
+        Here::None
     } else {
         Here::Unknown
     }
@@ -229,8 +238,14 @@ impl Rules<'_> {
         }
         let assumed = hub.node_credentials(&image.registry);
         self.own_credentials(used, inquiry);
-        if let (Here::All(count), false) = (here, inquiry.found().is_some()) {
-            return self.only_on_nodes(used, inquiry, count);
+        match here {
+            Here::All(count) if inquiry.found().is_none() => return self.only_on_nodes(used, inquiry, count),
+            Here::Some(having, all) if inquiry.found().is_none() => {
+                let remedy = Remediation::new("Push it to its registry, so that every node can have it");
+                self.check.set_aside(OF_CONTENT, "an image was only seen on nodes");
+                return self.on_some_nodes(used, "cannot be had from its registry", having, all, remedy);
+            }
+            _ => {}
         }
         self.permission(used, image, keys, inquiry, assumed);
         self.existence(used, image, inquiry, assumed);
@@ -241,16 +256,29 @@ impl Rules<'_> {
             .command("kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name}{\"\\t\"}{.status.images[*].names}{\"\\n\"}{end}'");
         match here {
             Here::All(_) => self.missing.examined(),
-            Here::NotAll => {
+            Here::None => {
                 self.missing.examined();
-                let message =
-                    format!("{} is never pulled, and not every node that may run it has it", used.text);
+                let message = format!("{} is never pulled, and no node that may run it has it", used.text);
                 tell(used, &mut self.missing, message, remedy);
             }
+            Here::Some(having, all) => self.on_some_nodes(used, "is never pulled", having, all, remedy),
             Here::Unknown => {
                 let why = format!("{} is never pulled, and which nodes have it is not known", used.text);
                 self.check.unknown(&[&IMAGE_MISSING], why, remedy.summary);
             }
+        }
+    }
+
+    /// It depends on where the pods come to run. A DaemonSet's run on all nodes.
+    fn on_some_nodes(&mut self, used: &Use<'_>, what: &str, having: usize, all: usize, remedy: Remediation) {
+        self.missing.examined();
+        let message = format!("{} {what}, and {having} of {all} nodes that may run it have it", used.text);
+        if used.planned.object.kind() == "DaemonSet" {
+            return tell(used, &mut self.missing, message, remedy);
+        }
+        match used.starts {
+            Happens::No(why) => self.missing.warn(used.subject(), format!("{message} ({why})"), remedy),
+            _ => self.missing.unknown(message, remedy.on_one_line()),
         }
     }
 
@@ -317,7 +345,7 @@ impl Rules<'_> {
                 // The Secret that cannot be read is told, and is the cause.
                 Keys::Unusable => {
                     let why = format!("{}: a pull secret cannot be read", used.text);
-                    if used.lands_anyway.is_some() {
+                    if used.starts != Happens::Yes {
                         self.check.set_aside(&[&PULL_PERMISSION], &why);
                     } else {
                         self.check.blocked(&[&PULL_PERMISSION], &PULL_SECRET, why);

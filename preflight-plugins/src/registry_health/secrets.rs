@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use preflight_core::cluster::{ClusterError, Reader, SecretContents};
-use preflight_core::release::{Planned, Release};
+use preflight_core::release::{Live, Planned, Release};
 use preflight_core::{Examination, Remediation, RuleCheck, Undecided};
 
 use super::hub::Hub;
-use super::uses::Use;
+use super::uses::{Policy, Use};
 use super::{PULL_SECRET, service_accounts};
+use crate::changes::Happens;
 use crate::registry::credentials::{DOCKER_CFG, DOCKER_CONFIG_JSON, Keyring};
 
 /// What is known of the credentials that a pod pulls with.
@@ -84,7 +85,8 @@ async fn named(cluster: &Reader, release: &Release, used: &Use<'_>) -> Result<Na
             .collect()
     };
     let own = names(&used.spec);
-    if !own.is_empty() {
+    // A pod that names one without a name still names one.
+    if used.spec["imagePullSecrets"].as_array().is_some_and(|list| !list.is_empty()) {
         return Ok(Named { secrets: own, by: used.planned.object.id().to_string() });
     }
     let account = used.planned.object.pod_template().map_or("default", |template| template.service_account());
@@ -114,7 +116,11 @@ async fn contents(
     name: &str,
 ) -> Result<Option<Arc<SecretContents>>, Undecided> {
     if let Some(planned) = in_release(release, "Secret", namespace, name) {
-        return Ok(Some(Arc::new(SecretContents::of(&planned.effective))));
+        let written = SecretContents::of(&planned.effective);
+        // One that is written without contents keeps those that it has.
+        if !written.data.is_empty() || !matches!(planned.live, Live::Present(_)) {
+            return Ok(Some(Arc::new(written)));
+        }
     }
     if !hub.images.read_pull_secrets {
         let why = format!("the Secret {namespace}/{name} is not read");
@@ -160,10 +166,16 @@ fn keys(
                 rule.examined();
                 match keyring.add_pull_secret(&source, contents) {
                     Ok(true) => {}
+                    Ok(false) if [DOCKER_CONFIG_JSON, DOCKER_CFG].contains(&contents.kind.as_str()) => rule.warn(
+                        subject,
+                        format!("{source} holds no credentials under the key that belongs to its type"),
+                        Remediation::new("Put them in: `.dockerconfigjson`, or `.dockercfg` for the older type")
+                            .command(format!("kubectl describe secret {name} -n {namespace}")),
+                    ),
                     Ok(false) => rule.warn(
                         subject,
                         format!(
-                            "{source} has the type {} and cannot be pulled with: it takes {DOCKER_CONFIG_JSON} or {DOCKER_CFG}, and contents",
+                            "{source} has the type {} and cannot be pulled with: it takes {DOCKER_CONFIG_JSON} or {DOCKER_CFG}",
                             contents.kind
                         ),
                         Remediation::new("Create it anew; the type of a Secret cannot be changed")
@@ -176,9 +188,13 @@ fn keys(
                         let remedy = Remediation::new("Create it anew")
                             .command(format!("kubectl delete secret {name} -n {namespace}"))
                             .command(create);
-                        match used.lands_anyway {
-                            None => rule.fail(subject, message, remedy),
-                            Some(_) => rule.warn(subject, message, remedy),
+                        match used.starts {
+                            Happens::No(why) => rule.warn(subject, format!("{message} ({why})"), remedy),
+                            _ if used.policy == Policy::Never => rule.warn(subject, message, remedy),
+                            Happens::Yes => rule.fail(subject, message, remedy),
+                            Happens::Perhaps(why) => {
+                                rule.unknown(format!("{message}; {why}"), remedy.on_one_line());
+                            }
                         }
                     }
                 }

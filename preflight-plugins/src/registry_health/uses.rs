@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use preflight_core::cluster::Listed;
-use preflight_core::release::{Action, Planned, Release};
+use preflight_core::release::{Planned, Release};
 use preflight_core::{FieldPath, Subject};
 use serde_json::Value;
 
+use crate::changes::{Happens, rollout};
 use crate::nodes::{Node, candidates};
 use crate::registry::Platform;
 use crate::registry::reference::{NotAReference, Reference};
@@ -25,8 +26,8 @@ pub(super) struct Use<'a> {
     pub(super) is_volume: bool,
     pub(super) policy: Policy,
     pub(super) user: RunAs,
-    /// Why the release lands even if the pods cannot start, if it does.
-    pub(super) lands_anyway: Option<&'static str>,
+    /// Whether pods are started for it. If not, the release lands even if they could not.
+    pub(super) starts: Happens,
     /// The pod's `spec`.
     pub(super) spec: Value,
     /// Nodes that may run it: name and platform. `None` where the nodes are not known.
@@ -77,7 +78,7 @@ pub(super) fn of(release: &Release) -> Vec<Use<'_>> {
             continue;
         };
         let spec = template.spec_json();
-        let lands_anyway = lands_anyway(planned);
+        let starts = rollout(planned, release.method()).pods;
         let mut add = |text: &str, path: FieldPath, of: String, policy: Policy, user: RunAs| {
             uses.push(Use {
                 planned,
@@ -88,7 +89,7 @@ pub(super) fn of(release: &Release) -> Vec<Use<'_>> {
                 of,
                 policy,
                 user,
-                lands_anyway,
+                starts,
                 spec: spec.clone(),
                 nodes: None,
                 refuses_schema_1: None,
@@ -130,6 +131,9 @@ pub(super) fn place(uses: &mut [Use<'_>], nodes: Option<&Listed<Node>>) {
     let Some(nodes) = nodes else { return };
     for used in uses {
         let found = candidates(&used.spec, nodes);
+        if found.is_empty() && used.planned.object.kind() == "DaemonSet" {
+            used.starts = Happens::No("no node may run it for now");
+        }
         let old = |node: &Node| match node.runtime() {
             // `remotes/docker/schema1` left containerd with 2.1; CRI-O goes by containers/image, which still reads it.
             Some(("containerd", version)) => Some(version >= (2, 1)),
@@ -180,21 +184,6 @@ fn run_as(spec: &Value, container: &Value) -> RunAs {
         (Some(true), Some(user)) => RunAs::NumberOfPod(user),
         (Some(true), None) => RunAs::NotRoot,
         _ => RunAs::Anyone,
-    }
-}
-
-/// Why applying succeeds although the pods could not start.
-fn lands_anyway(planned: &Planned) -> Option<&'static str> {
-    let spec = &planned.effective["spec"];
-    if planned.action == Action::Unchanged {
-        return Some("nothing changes, so no pod is started for it");
-    }
-    match planned.object.kind() {
-        "CronJob" => Some("the CronJob itself is accepted, and its Jobs will not run"),
-        "Job" if spec["suspend"] == true => Some("the Job is suspended"),
-        "DaemonSet" | "Pod" => None,
-        _ if spec["replicas"].as_i64() == Some(0) => Some("it has no replicas for now"),
-        _ => None,
     }
 }
 

@@ -5,7 +5,9 @@ use preflight_core::cluster::{Discovery, Resource};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::expression;
 use crate::labels::{Labels, selects};
+use crate::operator_health::made::ADDED;
 use crate::operator_health::requests::{NamespaceLabels, Request};
 use crate::schema::condition;
 
@@ -90,6 +92,11 @@ impl Criteria {
             Matched::Yes => {}
             other => return other,
         }
+        if request.by_controller
+            && let Some(key) = asks_for_added(&self.object_selector)
+        {
+            return Matched::Unsure(format!("the value of its label {key} is made up by a controller"));
+        }
         // Either what it was or what it will be is enough.
         let labels_known = request.unseen.is_none() || request.operation == "CREATE";
         if labels_known && !request.labels.iter().any(|labels| selects(&self.object_selector, labels)) {
@@ -117,7 +124,7 @@ impl Criteria {
         match request.namespace.map(|name| (name, namespaces.get(name))) {
             None => Matched::Yes,
             _ if everything => Matched::Yes,
-            Some((_, Some(Ok(labels)))) => by(labels),
+            Some((_, Some(Ok(labels)))) => by(labels.at(request)),
             Some((name, Some(Err(error)))) => {
                 Matched::Unsure(format!("the labels of the namespace {name} are not known: {error}"))
             }
@@ -135,9 +142,13 @@ impl Criteria {
             "operation": request.operation,
             "kind": {"group": request.resource.group, "version": request.resource.version, "kind": request.resource.kind},
             "resource": {"group": request.resource.group, "version": request.resource.version, "resource": request.resource.plural},
-            "namespace": request.namespace.unwrap_or_default(),
+            "namespace": match request.resource.group.is_empty() && request.resource.plural == "namespaces" {
+                // A Namespace is taken to be in itself (`staging/src/k8s.io/apiserver/pkg/endpoints/handlers/create.go`).
+                true => request.name.as_deref().unwrap_or_default(),
+                false => request.namespace.unwrap_or_default(),
+            },
             "name": request.name.clone().unwrap_or_default(),
-            "subResource": "",
+            "subResource": request.subresource.unwrap_or_default(),
             "dryRun": false,
         });
         let old = request.old.clone().unwrap_or_default();
@@ -146,6 +157,7 @@ impl Criteria {
         for wanted in &self.match_conditions {
             // Who asks is known to the API server alone.
             let hidden = wanted.expression.contains("userInfo")
+                || !expression::is_complete(&wanted.expression, request)
                 || (request.unseen.is_some() && wanted.expression.contains("oldObject"));
             let known = (!hidden).then(|| condition(&wanted.expression, &variables));
             match known.flatten() {
@@ -169,7 +181,10 @@ impl Rule {
         let name = request.name.as_deref();
         named(&self.operations, request.operation)
             && self.scope_matches(&request.resource)
-            && self.resources.iter().any(|one| resource_matches(one, &request.resource.plural))
+            && self
+                .resources
+                .iter()
+                .any(|one| resource_matches(one, &request.resource.plural, request.subresource))
             && named(&self.api_groups, &request.resource.group)
             && (named(&self.api_versions, &request.resource.version)
                 || (equivalent && self.other_version(&request.resource, discovery)))
@@ -194,14 +209,28 @@ impl Rule {
     }
 }
 
-/// `pods`, `*`, `pods/*` and `*/*`; `pods/status` is for that alone.
-fn resource_matches(rule: &str, plural: &str) -> bool {
-    match rule.split_once('/') {
-        None => rule == "*" || rule == plural,
-        Some(("*", "*")) => true,
-        Some((resource, "*")) => resource == plural,
-        Some(_) => false,
-    }
+/// A key that a selector wants to have a certain value, and that a controller gives a value.
+fn asks_for_added(selector: &Value) -> Option<&str> {
+    let added = |key: &&str| {
+        ADDED.iter().any(|added| added == key || (added.ends_with('/') && key.starts_with(added)))
+    };
+    let equal = selector["matchLabels"].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    let expressions = selector["matchExpressions"].as_array().into_iter().flatten();
+    let valued = expressions.filter(|one| matches!(one["operator"].as_str(), Some("In" | "NotIn")));
+    equal.chain(valued.filter_map(|one| one["key"].as_str())).find(added)
+}
+
+/// `pods`, `*`, `pods/*` and `*/*`; `pods/status` and `*/status` are for that alone.
+fn resource_matches(rule: &str, plural: &str, subresource: Option<&str>) -> bool {
+    let (resource, below) =
+        rule.split_once('/').map_or((rule, None), |(resource, below)| (resource, Some(below)));
+    let resource_fits = resource == "*" || resource == plural;
+    resource_fits
+        && match (below, subresource) {
+            (Some("*"), _) | (None, None) => true,
+            (Some(below), Some(own)) => below == own,
+            _ => false,
+        }
 }
 
 #[cfg(test)]
@@ -210,16 +239,18 @@ mod tests {
 
     #[test]
     fn subresources_are_apart() {
-        for (rule, matches) in [
-            ("pods", true),
-            ("*", true),
-            ("*/*", true),
-            ("pods/*", true),
-            ("pods/status", false),
-            ("*/scale", false),
-            ("services", false),
+        for (rule, itself, status) in [
+            ("pods", true, false),
+            ("*", true, false),
+            ("*/*", true, true),
+            ("pods/*", true, true),
+            ("pods/status", false, true),
+            ("*/status", false, true),
+            ("*/scale", false, false),
+            ("services", false, false),
         ] {
-            assert_eq!(resource_matches(rule, "pods"), matches, "{rule}");
+            assert_eq!(resource_matches(rule, "pods", None), itself, "{rule}");
+            assert_eq!(resource_matches(rule, "pods", Some("status")), status, "{rule}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Admission webhooks that will be called for the release.
 
+mod expression;
 mod matching;
 
 use std::collections::BTreeSet;
@@ -248,9 +249,33 @@ impl Rules<'_> {
         let Configured { webhook, .. } = configured;
         let config = &webhook.client_config;
         self.unavailable.examined();
-        let stops = stops(configured, requests, backends);
+        let healers = backends.healers(config).await;
+        let stopped = stops(configured, requests, &healers);
         match backends.health(config).await {
-            Health::Well => {}
+            Health::Well => {
+                if let Some((from, why)) = backends.breaks(config) {
+                    let after = |request: &&&Request<'_>| request.by_controller || request.position > from;
+                    let after: Vec<_> = requests.iter().filter(after).copied().collect();
+                    if !after.is_empty() {
+                        let message = format!(
+                            "{} is called for {} and cannot answer then: {why}",
+                            configured.told(),
+                            called_for(&after)
+                        );
+                        let remedy =
+                            Remediation::new("Keep the Service as the webhook's clientConfig names it")
+                                .command(configured.command());
+                        tell(
+                            &mut self.unavailable,
+                            configured,
+                            &after,
+                            &stops(configured, &after, &[]),
+                            &message,
+                            remedy,
+                        );
+                    }
+                }
+            }
             Health::Broken { why, remedy, command } => {
                 let message = format!(
                     "{} is called for {} and cannot answer: {why}",
@@ -258,7 +283,7 @@ impl Rules<'_> {
                     called_for(requests)
                 );
                 let remedy = Remediation::new(remedy).command(command).command(configured.command());
-                tell(&mut self.unavailable, configured, requests, &stops, &message, remedy);
+                tell(&mut self.unavailable, configured, requests, &stopped, &message, remedy);
             }
             Health::Unseen { why, advice } if webhook.fails() => {
                 let message = format!("{} is called for {}: {why}", configured.told(), called_for(requests));
@@ -280,7 +305,15 @@ impl Rules<'_> {
             }
             Authority::Broken(why) => {
                 let message = message(&format!("{why}, and it is called for {}", called_for(requests)));
-                tell(&mut self.authority, configured, requests, &stops, &message, remedy());
+                // No pod mends a caBundle.
+                tell(
+                    &mut self.authority,
+                    configured,
+                    requests,
+                    &stops(configured, requests, &[]),
+                    &message,
+                    remedy(),
+                );
             }
             Authority::Default if webhook.fails() => {
                 let why =
@@ -363,18 +396,14 @@ fn seconds(called: &[&Configured]) -> i64 {
 /// Which of the requests would keep the release from landing.
 struct Stops<'a>(Vec<&'a Request<'a>>);
 
-fn stops<'a>(configured: &Configured, requests: &[&'a Request<'a>], backends: &Backends<'_>) -> Stops<'a> {
-    let heals = backends.comes_with_release(&configured.webhook.client_config);
-    // What a controller is refused it tries again; if the release mends the webhook, it will succeed, unless it is
-    // the webhook's own pods that are refused.
-    let own = |request: &Request<'_>| {
-        let service = configured.webhook.client_config.service.as_ref();
-        service.is_some_and(|service| request.namespace == Some(service.namespace.as_str()))
-    };
+fn stops<'a>(configured: &Configured, requests: &[&'a Request<'a>], healers: &[String]) -> Stops<'a> {
+    // What a controller is refused it tries again. If the release brings the pods that the webhook is called at, it
+    // will succeed, unless it is these very pods that are refused.
+    let refuses_healers =
+        requests.iter().any(|request| request.by_controller && healers.contains(&request.id));
+    let heals = !healers.is_empty() && !refuses_healers;
     let stops = |request: &&&Request<'_>| {
-        configured.webhook.fails()
-            && request.lands_anyway.is_none()
-            && !(request.by_controller && heals && !own(request))
+        configured.webhook.fails() && request.lands_anyway.is_none() && !(request.by_controller && heals)
     };
     Stops(requests.iter().filter(stops).copied().collect())
 }

@@ -1,0 +1,308 @@
+//! What applying an object changes, and what its controllers then make: pods above all.
+
+use std::collections::BTreeSet;
+
+use preflight_core::Method;
+use preflight_core::release::{Action, Live, Planned};
+use serde_json::{Map, Value};
+
+/// Where `kubectl apply` keeps what it applied last.
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Whether something happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Happens {
+    Yes,
+    /// It does not, for this reason.
+    No(&'static str),
+    /// That cannot be told, for this reason.
+    Perhaps(&'static str),
+}
+
+/// What the controllers of a workload make of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rollout {
+    /// The pod template changes: a new ReplicaSet or revision is made.
+    pub(crate) template: Happens,
+    /// Pods are made, or restarted.
+    pub(crate) pods: Happens,
+    /// Something was there before.
+    pub(crate) is_update: bool,
+}
+
+/// What comes of applying a workload.
+pub(crate) fn rollout(planned: &Planned, method: Method) -> Rollout {
+    let live = match &planned.live {
+        Live::Present(live) => Some(&**live),
+        _ => None,
+    };
+    let spec = &planned.effective["spec"];
+    let template = template_change(planned, live, method);
+    let before = |key: &str| live.map(|live| &live["spec"][key]);
+    let number = |key: &str| spec[key].as_i64().or_else(|| before(key)?.as_i64());
+    let grows = |key: &str| number(key).unwrap_or(1) > before(key).and_then(Value::as_i64).unwrap_or(1);
+    let none = Happens::No("it has no replicas for now");
+    let stay = Happens::No("its pods stay as they are");
+    let unseen = matches!(planned.live, Live::Unknown(_));
+    let pods = match planned.object.kind() {
+        _ if planned.action == Action::Unchanged => {
+            Happens::No("nothing changes, so no pod is started for it")
+        }
+        "CronJob" => Happens::No("the CronJob itself is accepted, and its Jobs will not run"),
+        "Job" if spec["suspend"] == true => Happens::No("the Job is suspended"),
+        "Job" if spec["parallelism"].as_i64() == Some(0) => Happens::No("the Job starts no pods for now"),
+        "Deployment" | "StatefulSet" | "ReplicaSet" | "ReplicationController"
+            if number("replicas") == Some(0) =>
+        {
+            none
+        }
+        _ if unseen => Happens::Perhaps("what is there could not be looked at"),
+        _ if live.is_none() => Happens::Yes,
+        "Job" => Happens::No("the Job is there already"),
+        "Pod" => match live.is_some_and(|live| images(&live["spec"]) == images(spec)) {
+            true => Happens::No("the pod is there already"),
+            false => Happens::Yes,
+        },
+        "ReplicaSet" | "ReplicationController" => {
+            if grows("replicas") {
+                Happens::Yes
+            } else {
+                stay
+            }
+        }
+        "StatefulSet" | "DaemonSet" if on_delete(spec, live) => {
+            if planned.object.kind() == "StatefulSet" && grows("replicas") { Happens::Yes } else { stay }
+        }
+        "DaemonSet" => pods_of(template, false, stay),
+        _ => pods_of(template, grows("replicas"), stay),
+    };
+    Rollout { template, pods, is_update: live.is_some() }
+}
+
+fn pods_of(template: Happens, grows: bool, stay: Happens) -> Happens {
+    match template {
+        _ if grows => Happens::Yes,
+        Happens::No(_) => stay,
+        other => other,
+    }
+}
+
+fn on_delete(spec: &Value, live: Option<&Value>) -> bool {
+    let strategy = |spec: &Value| spec["updateStrategy"]["type"].as_str().map(str::to_owned);
+    let strategy = strategy(spec).or_else(|| strategy(&live?["spec"]));
+    live.is_some() && strategy.as_deref() == Some("OnDelete")
+}
+
+fn images(spec: &Value) -> Vec<&str> {
+    let lists = ["initContainers", "containers"].into_iter();
+    let containers = lists.flat_map(|list| spec[list].as_array().into_iter().flatten());
+    containers.filter_map(|container| container["image"].as_str()).collect()
+}
+
+/// Whether the pod template changes: something is written that is not there, or something goes that whoever applies
+/// had written before.
+fn template_change(planned: &Planned, live: Option<&Value>, method: Method) -> Happens {
+    let same = Happens::No("its pods stay as they are");
+    let Some(live) = live else {
+        return match planned.live {
+            Live::Unknown(_) => Happens::Perhaps("what is there could not be looked at"),
+            _ => Happens::Yes,
+        };
+    };
+    if planned.action == Action::Unchanged {
+        return same;
+    }
+    let (there, wanted) = (&live["spec"]["template"], &planned.effective["spec"]["template"]);
+    if !holds(there, wanted) {
+        return Happens::Yes;
+    }
+    let goes = match method {
+        Method::Client | Method::Argocd | Method::Create => {
+            last_applied(live).map(|last| loses(&last["spec"]["template"], wanted))
+        }
+        Method::Server => owned(live).map(|fields| takes_away(&fields["f:spec"]["f:template"], wanted)),
+        _ => return Happens::Perhaps("what Helm takes away depends on the release before"),
+    };
+    // Who has applied nothing yet takes nothing away.
+    if goes.unwrap_or(false) { Happens::Yes } else { same }
+}
+
+/// What client-side apply sent last.
+fn last_applied(live: &Value) -> Option<Value> {
+    let text = live["metadata"]["annotations"][LAST_APPLIED].as_str()?;
+    serde_json::from_str(text).ok()
+}
+
+/// The fields that server-side apply has written before, as `fieldsV1` has them. Whoever did so, for it is told
+/// nowhere under which name the next apply goes.
+fn owned(live: &Value) -> Option<Value> {
+    let managers = live["metadata"]["managedFields"].as_array()?;
+    let mut all = Value::Null;
+    for manager in managers.iter().filter(|manager| manager["operation"] == "Apply") {
+        merge(&mut all, &manager["fieldsV1"]);
+    }
+    (!all.is_null()).then_some(all)
+}
+
+/// Whether a field that is owned is written no longer.
+fn takes_away(owned: &Value, wanted: &Value) -> bool {
+    owned.as_object().into_iter().flatten().any(|(key, below)| {
+        if let Some(field) = key.strip_prefix("f:") {
+            return wanted.get(field).is_none_or(|value| takes_away(below, value));
+        }
+        let Some(keys) = key.strip_prefix("k:").and_then(|keys| serde_json::from_str::<Map<_, _>>(keys).ok())
+        else {
+            return false;
+        };
+        let same = |item: &&Value| {
+            // Of a port's key, the protocol is made up where it is not written.
+            keys.iter().all(|(key, value)| item.get(key).map_or(key == "protocol", |own| own == value))
+        };
+        wanted
+            .as_array()
+            .is_some_and(|items| items.iter().find(same).is_none_or(|item| takes_away(below, item)))
+    })
+}
+
+/// Whether `before` says something that `wanted` does not.
+fn loses(before: &Value, wanted: &Value) -> bool {
+    match (before, wanted) {
+        (Value::Object(before), Value::Object(wanted)) => before
+            .iter()
+            .any(|(key, value)| wanted.get(key).map_or(!value.is_null(), |wanted| loses(value, wanted))),
+        (Value::Array(before), Value::Array(wanted)) => {
+            before.len() != wanted.len()
+                || before.iter().zip(wanted).any(|(before, wanted)| loses(before, wanted))
+        }
+        (Value::Object(_) | Value::Array(_), _) => true,
+        _ => false,
+    }
+}
+
+/// Whether everything that `wanted` says is said by `there` too, in these or other words.
+fn holds(there: &Value, wanted: &Value) -> bool {
+    match (there, wanted) {
+        (_, Value::Null) => true,
+        (Value::Object(there), Value::Object(wanted)) => wanted.iter().all(|(key, value)| {
+            there.get(key).map_or_else(|| says_nothing(value), |there| holds(there, value))
+        }),
+        (Value::Array(there), Value::Array(wanted)) => {
+            there.len() == wanted.len()
+                && there.iter().zip(wanted).all(|(there, wanted)| holds(there, wanted))
+        }
+        (there, wanted) => {
+            there == wanted || quantity(there).is_some_and(|has| quantity(wanted) == Some(has))
+        }
+    }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+/// A quantity in billionths: `0.5` and `500m` are the same.
+fn quantity(value: &Value) -> Option<i128> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let scale: i128 = match suffix {
+        "n" => 1,
+        "u" => 1_000,
+        "m" => 1_000_000,
+        "" => 1_000_000_000,
+        "k" => 1_000_000_000_000,
+        "M" => 1_000_000_000_000_000,
+        "G" => 1_000_000_000_000_000_000,
+        "Ki" => 1_000_000_000 << 10,
+        "Mi" => 1_000_000_000 << 20,
+        "Gi" => 1_000_000_000 << 30,
+        "Ti" => 1_000_000_000 << 40,
+        _ => return None,
+    };
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let digits = format!("{whole}{part}");
+    let value: i128 = digits.parse().ok()?;
+    let divisor = 10_i128.checked_pow(u32::try_from(part.len()).ok()?)?;
+    value.checked_mul(scale).filter(|value| value % divisor == 0).map(|value| value / divisor)
+}
+
+/// What will be there: what is there, with what is written laid over it, and without what client-side apply takes
+/// away. Lists are as written.
+pub(crate) fn merged(planned: &Planned, method: Method) -> Value {
+    let Live::Present(live) = &planned.live else {
+        return (*planned.effective).clone();
+    };
+    let mut all = (**live).clone();
+    if let (Method::Client | Method::Argocd, Some(last)) = (method, last_applied(live)) {
+        drop_lost(&mut all, &last, &planned.effective);
+    }
+    merge(&mut all, &planned.effective);
+    all
+}
+
+/// Takes out of `all` what `last` said and `wanted` does not.
+fn drop_lost(all: &mut Value, last: &Value, wanted: &Value) {
+    let (Value::Object(all), Value::Object(last)) = (all, last) else { return };
+    let keys: BTreeSet<String> = last.keys().cloned().collect();
+    for key in keys {
+        match (wanted.get(&key), all.get_mut(&key)) {
+            (None, _) => {
+                all.remove(&key);
+            }
+            (Some(wanted), Some(there)) => drop_lost(there, &last[&key], wanted),
+            _ => {}
+        }
+    }
+}
+
+fn merge(into: &mut Value, patch: &Value) {
+    match (into, patch) {
+        (Value::Object(into), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, patch) => *into = patch.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_in_other_words_is_the_same() {
+        let there = json!({"a": "500m", "b": [{"c": 1, "default": true}], "e": "1Gi"});
+        for (wanted, same) in [
+            (json!({"a": "0.5"}), true),
+            (json!({"a": 0.5, "b": [{"c": 1}]}), true),
+            (json!({"e": "1024Mi", "f": {}}), true),
+            (json!({"a": "501m"}), false),
+            (json!({"b": []}), false),
+            (json!({"g": 1}), false),
+        ] {
+            assert_eq!(holds(&there, &wanted), same, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn what_goes_is_seen() {
+        let before = json!({"a": {"b": 1}, "c": [{"d": 1, "e": 2}]});
+        assert!(!loses(&before, &json!({"a": {"b": 2, "x": 1}, "c": [{"d": 1, "e": 3}]})));
+        assert!(loses(&before, &json!({"a": {}, "c": [{"d": 1, "e": 2}]})));
+        assert!(loses(&before, &json!({"a": {"b": 1}, "c": [{"d": 1}]})));
+        let owned = json!({"f:spec": {"f:containers": {"k:{\"name\":\"app\"}": {".": {}, "f:image": {}, "f:env": {}}}}});
+        assert!(takes_away(&owned, &json!({"spec": {"containers": [{"name": "app", "image": "a"}]}})));
+        assert!(!takes_away(
+            &owned,
+            &json!({"spec": {"containers": [{"name": "app", "image": "a", "env": []}]}})
+        ));
+    }
+}
