@@ -182,6 +182,9 @@ impl Rules<'_> {
         for (platform, config) in &content.configs {
             self.root.examined();
             let why = match config.uid() {
+                // `security_context_windows.go` of the kubelet, v1.36.
+                _ if platform.os == "windows" && config.user != "ContainerAdministrator" => continue,
+                _ if platform.os == "windows" => "its image runs as ContainerAdministrator".to_owned(),
                 Ok(0) => "its image runs as root".to_owned(),
                 Err(name) => format!("its image runs as {name:?}, which is not a number"),
                 Ok(_) => continue,

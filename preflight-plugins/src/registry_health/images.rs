@@ -421,8 +421,12 @@ impl Rules<'_> {
             .find(|tried| !matches!(tried.trouble, Trouble::Missing { .. }));
         if let (Some(missing), true, None) = (missing, shown, others) {
             self.missing.examined();
+            let at = match missing.authority == image.registry {
+                true => String::new(),
+                false => format!(" (at {})", missing.authority),
+            };
             let message =
-                format!("{} is not there: {} says that {}", used.text, missing.authority, missing.trouble);
+                format!("{} is not there: {}{at} says that {}", used.text, image.registry, missing.trouble);
             let remedy = Remediation::new("Push the image, or correct its reference")
                 .command(format!("skopeo list-tags docker://{}", image.name()));
             tell(used, &mut self.missing, message, remedy);

@@ -213,6 +213,10 @@ pub(crate) fn nodes() -> Resource {
     Resource::cluster_wide("", "v1", "nodes", "Node")
 }
 
+fn runtime_classes() -> Resource {
+    Resource::cluster_wide("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass")
+}
+
 pub(crate) fn service_accounts() -> Resource {
     Resource::namespaced("", "v1", "serviceaccounts", "ServiceAccount")
 }
@@ -227,6 +231,7 @@ impl Plugin for RegistryHealth {
             .reads(Read::list::<Node>())
             .reads(Read::get(nodes()))
             .reads(Read::get(service_accounts()))
+            .reads(Read::get(runtime_classes()))
             .reads(Read::list::<moved::Pod>())
             .reads(Read::secret_contents("pull secrets of the release's pods"))
             .settings::<Registries>()
@@ -269,6 +274,7 @@ async fn of_release(
     let mut uses = uses::of(&release);
     let mut keys = Vec::new();
     if !uses.is_empty() {
+        check.need(&[&PLATFORM], uses::schedule(&mut uses, &release, &cluster).await);
         let (nodes, found) =
             futures::join!(cluster.list::<Node>(), secrets::gather(check, hub, &cluster, &release, &uses));
         keys = found;

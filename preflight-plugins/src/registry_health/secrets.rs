@@ -10,7 +10,7 @@ use preflight_core::{Examination, Remediation, RuleCheck, Undecided};
 use super::hub::Hub;
 use super::uses::{Policy, Use};
 use super::{PULL_SECRET, service_accounts};
-use crate::changes::Happens;
+use crate::changes::{Happens, merged};
 use crate::registry::credentials::{DOCKER_CFG, DOCKER_CONFIG_JSON, Keyring};
 
 /// What is known of the credentials that a pod pulls with.
@@ -92,9 +92,9 @@ async fn named(cluster: &Reader, release: &Release, used: &Use<'_>) -> Result<Na
     let account = used.planned.object.pod_template().map_or("default", |template| template.service_account());
     let by = format!("ServiceAccount {}/{account}", used.namespace());
     let coming = in_release(release, "ServiceAccount", used.namespace(), account);
-    let coming = coming.map(|planned| names(&planned.effective)).unwrap_or_default();
-    if !coming.is_empty() {
-        return Ok(Named { secrets: coming, by });
+    let coming = coming.map(|planned| names(&merged(planned, release.method())));
+    if let Some(secrets) = coming {
+        return Ok(Named { secrets, by });
     }
     let live = cluster.get(&service_accounts(), Some(used.namespace()), account).await?;
     Ok(Named { secrets: live.map(|live| names(&live)).unwrap_or_default(), by })

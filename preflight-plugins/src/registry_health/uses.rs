@@ -1,12 +1,14 @@
 //! The images that the release's pods run.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use preflight_core::cluster::Listed;
+use preflight_core::cluster::{ClusterError, Listed, Reader};
 use preflight_core::release::{Planned, Release};
 use preflight_core::{FieldPath, Subject};
 use serde_json::Value;
 
+use super::runtime_classes;
 use crate::changes::{Happens, rollout};
 use crate::nodes::{Node, candidates};
 use crate::registry::Platform;
@@ -124,6 +126,36 @@ pub(super) fn of(release: &Release) -> Vec<Use<'_>> {
         }
     }
     uses
+}
+
+/// Adds to each pod's `spec` what its RuntimeClass says of nodes
+/// (`plugin/pkg/admission/runtimeclass/admission.go`, v1.36).
+pub(super) async fn schedule(
+    uses: &mut [Use<'_>],
+    release: &Release,
+    cluster: &Reader,
+) -> Result<(), ClusterError> {
+    for used in uses {
+        let Some(name) = used.spec["runtimeClassName"].as_str().filter(|name| !name.is_empty()) else {
+            continue;
+        };
+        let mut coming = release.of_kind("node.k8s.io", "RuntimeClass");
+        let class = match coming.find(|(_, planned)| planned.object.name() == Some(name)) {
+            Some((_, planned)) => Some(Arc::clone(&planned.effective)),
+            None => cluster.get(&runtime_classes(), None, name).await?,
+        };
+        let Some(scheduling) = class.as_ref().and_then(|class| class.get("scheduling")) else {
+            continue;
+        };
+        for (key, value) in scheduling["nodeSelector"].as_object().into_iter().flatten() {
+            used.spec["nodeSelector"][key] = value.clone();
+        }
+        if let Some(more) = scheduling["tolerations"].as_array() {
+            let own = used.spec["tolerations"].as_array().cloned().unwrap_or_default();
+            used.spec["tolerations"] = [own, more.clone()].concat().into();
+        }
+    }
+    Ok(())
 }
 
 /// Finds the nodes that may run each of them.
