@@ -238,11 +238,18 @@ pub(crate) fn merged(planned: &Planned, method: Method) -> Value {
         return (*planned.effective).clone();
     };
     let mut all = (**live).clone();
-    if let (Method::Client | Method::Argocd, Some(last)) = (method, last_applied(live)) {
-        drop_lost(&mut all, &last, &planned.effective);
+    if matches!(method, Method::Client | Method::Argocd) {
+        lose(&mut all, live, &planned.effective);
     }
     merge(&mut all, &planned.effective);
     all
+}
+
+/// Takes out of `all` what client-side apply applied last, as `live` tells it, and `wanted` no longer says.
+pub(crate) fn lose(all: &mut Value, live: &Value, wanted: &Value) {
+    if let Some(last) = last_applied(live) {
+        drop_lost(all, &last, wanted);
+    }
 }
 
 /// Takes out of `all` what `last` said and `wanted` does not.

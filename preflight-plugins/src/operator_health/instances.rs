@@ -5,6 +5,7 @@ use preflight_core::{Examination, FieldPath, Method, Remediation, RuleCheck, Sub
 use serde_json::{Map, Value};
 
 use super::CUSTOM_RESOURCE_INVALID;
+use crate::changes::lose;
 use crate::schema::{Judgement, Segment, judge, unknown_fields};
 
 /// Violations of one object that are told.
@@ -45,7 +46,7 @@ pub(super) fn examine(
     }
     let mut judgement = match live {
         None => judge(schema, &written, None, preserve),
-        Some(live) => of_update(schema, &written, live, preserve),
+        Some(live) => of_update(schema, &written, planned, live, method, preserve),
     };
     let unknown = unknown_fields(schema, &planned.effective, preserve);
     // A patch removes what is null.
@@ -62,8 +63,19 @@ pub(super) fn examine(
 
 /// What is stored after an update is what is written, merged with what is there. How lists are merged depends on how
 /// it is applied, so only what holds either way counts.
-fn of_update(schema: &Value, written: &Value, live: &Value, preserve: bool) -> Judgement {
+fn of_update(
+    schema: &Value,
+    written: &Value,
+    planned: &Planned,
+    live: &Value,
+    method: Method,
+    preserve: bool,
+) -> Judgement {
     let mut merged = live.clone();
+    if matches!(method, Method::Client | Method::Argocd) {
+        // What was applied last and is written no longer, a client takes away.
+        lose(&mut merged, live, &planned.effective);
+    }
     merge(&mut merged, written);
     let (alone, together) =
         (judge(schema, written, Some(live), preserve), judge(schema, &merged, Some(live), preserve));
@@ -79,6 +91,18 @@ fn of_update(schema: &Value, written: &Value, live: &Value, preserve: bool) -> J
         } else {
             let why = format!("whether this stays so depends on what is there: {}", violation.message);
             judgement.undecided.push((violation.path.clone(), why));
+        }
+    }
+    if method == Method::Server {
+        // Server-side apply takes away what its manager no longer writes.
+        for violation in &alone.violations {
+            if together.violations.iter().all(|other| other.path != violation.path) {
+                let why = format!(
+                    "whether this comes so depends on who wrote what is there: {}",
+                    violation.message
+                );
+                judgement.undecided.push((violation.path.clone(), why));
+            }
         }
     }
     judgement

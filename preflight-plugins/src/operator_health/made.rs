@@ -198,6 +198,7 @@ fn request<'a>(
         operation,
         resource,
         subresource,
+        own_versions: Vec::new(),
         namespace: planned.namespace.as_deref(),
         object: Value::Null,
         old: None,

@@ -27,6 +27,8 @@ pub(super) struct Request<'a> {
     pub(super) resource: Resource,
     /// `status`, `binding`; none for the object itself.
     pub(super) subresource: Option<&'static str>,
+    /// Further versions of its kind that the release's own definition serves.
+    pub(super) own_versions: Vec<String>,
     pub(super) namespace: Option<&'a str>,
     /// What is sent, as far as it is known.
     pub(super) object: Value,
@@ -114,6 +116,7 @@ pub(super) async fn of<'a>(release: &'a Release, cluster: &Reader) -> Requests<'
             operation,
             resource: resource.clone(),
             subresource: None,
+            own_versions: own_versions(release, resource),
             namespace: planned.namespace.as_deref(),
             object: object.clone(),
             old: old.clone(),
@@ -135,6 +138,17 @@ pub(super) async fn of<'a>(release: &'a Release, cluster: &Reader) -> Requests<'
     Requests { all, namespaces }
 }
 
+/// The versions of a kind that a definition of the release serves.
+fn own_versions(release: &Release, resource: &Resource) -> Vec<String> {
+    let name = resource.group_resource();
+    let mut definitions = release.of_kind("apiextensions.k8s.io", "CustomResourceDefinition");
+    let definition = definitions.find(|(_, planned)| planned.object.name() == Some(&name));
+    let versions = definition.map(|(_, planned)| planned.effective["spec"]["versions"].clone());
+    let versions = versions.as_ref().and_then(Value::as_array).into_iter().flatten();
+    let served = versions.filter(|version| version["served"] == true);
+    served.filter_map(|version| Some(version["name"].as_str()?.to_owned())).collect()
+}
+
 /// The request that prunes an object.
 async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
     let Deletion { resource, namespace, name, .. } = gone;
@@ -152,6 +166,7 @@ async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
         operation: "DELETE",
         resource: resource.clone(),
         subresource: None,
+        own_versions: Vec::new(),
         namespace: namespace.as_deref(),
         object: Value::Null,
         labels: vec![old.as_ref().map(labels::of).unwrap_or_default()],

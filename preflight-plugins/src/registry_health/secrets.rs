@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use preflight_core::cluster::{ClusterError, Reader, SecretContents};
+use preflight_core::cluster::{Reader, SecretContents};
 use preflight_core::release::{Live, Planned, Release};
 use preflight_core::{Examination, Remediation, RuleCheck, Undecided};
 
@@ -59,8 +59,10 @@ pub(super) async fn gather(
         all.push(match named {
             Err(error) => {
                 check.need::<()>(&[&PULL_SECRET], Err(error.clone()));
-                let why = format!("its ServiceAccount could not be looked at: {error}");
-                Keys::NotRead { why, advice: error.advice().unwrap_or_else(|| "ask again".to_owned()) }
+                Keys::NotRead {
+                    why: error.message().to_owned(),
+                    advice: "look at its ServiceAccount".to_owned(),
+                }
             }
             Ok(named) => {
                 let key = (std::ptr::from_ref(used.planned) as usize, named.secrets.clone());
@@ -75,7 +77,7 @@ pub(super) async fn gather(
 
 /// The pull secrets of a pod: its own, or if it names none its ServiceAccount's
 /// (`plugin/pkg/admission/serviceaccount/admission.go`, v1.36).
-async fn named(cluster: &Reader, release: &Release, used: &Use<'_>) -> Result<Named, ClusterError> {
+async fn named(cluster: &Reader, release: &Release, used: &Use<'_>) -> Result<Named, Undecided> {
     let names = |value: &serde_json::Value| -> Vec<String> {
         let items = value["imagePullSecrets"].as_array().into_iter().flatten();
         items
@@ -97,6 +99,12 @@ async fn named(cluster: &Reader, release: &Release, used: &Use<'_>) -> Result<Na
         return Ok(Named { secrets, by });
     }
     let live = cluster.get(&service_accounts(), Some(used.namespace()), account).await?;
+    // Every namespace gets the one that is called `default`.
+    if live.is_none() && account != "default" && used.starts == Happens::Yes {
+        let why = format!("{by} does not exist, and no pod is made without it");
+        return Err(Undecided::unknown(why)
+            .advice(format!("kubectl create serviceaccount {account} -n {}", used.namespace())));
+    }
     Ok(Named { secrets: live.map(|live| names(&live)).unwrap_or_default(), by })
 }
 

@@ -187,7 +187,8 @@ impl Rule {
                 .any(|one| resource_matches(one, &request.resource.plural, request.subresource))
             && named(&self.api_groups, &request.resource.group)
             && (named(&self.api_versions, &request.resource.version)
-                || (equivalent && self.other_version(&request.resource, discovery)))
+                || (equivalent && self.other_version(&request.resource, discovery))
+                || (equivalent && request.own_versions.iter().any(|own| self.api_versions.contains(own))))
             && (names.is_empty() || name.is_some_and(|name| names.iter().any(|one| one == name)))
     }
 
