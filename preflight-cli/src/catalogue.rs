@@ -93,7 +93,11 @@ pub(crate) fn explain(name: &str, out: &mut impl Write) -> Result<u8, Problem> {
 
 pub(crate) fn schema(of: SchemaOf, out: &mut impl Write) -> Result<u8, Problem> {
     let schema = match of {
-        SchemaOf::Environments => Environment::schema(&preflight_plugins::known_settings()),
+        SchemaOf::Environments => {
+            let mut settings = preflight_plugins::known_settings();
+            settings.extend(descriptors().iter().flat_map(|check| check.all_settings().to_vec()));
+            Environment::schema(&settings)
+        }
         SchemaOf::Report => Report::schema(),
     };
     serde_json::to_writer_pretty(&mut *out, &schema).map_err(std::io::Error::from)?;

@@ -26,7 +26,7 @@ fn page(check: &Descriptor) -> String {
         let consequence = match rule.consequence() {
             Consequence::WontLand => "the release will not land",
             Consequence::Harm => "the release lands and may do harm",
-            _ => "someone decided that it may not be so",
+            _ => "stands in the way where the environment or a policy wants it so",
         };
         write!(page, "\n## {id}\n\n*{consequence}*\n\n{}\n", rule.runbook()).unwrap();
     }

@@ -339,6 +339,9 @@ fn mistakes_about_registries_and_operators_are_told_with_their_line() {
         ("images: {read_pull_secret: true}", "read_pull_secrets"),
         ("operators: {a: {namespace: ops}}", "0 ways instead of one"),
         ("operators: {a: {deployment: d}}", "namespace"),
+        ("operators: {a: {namespace: ops, deployment: \"Foo Bar\"}}", "is no name of an object"),
+        ("registries: {r.example.com: {push: [\"shop/web:1\"]}}", "is no repository of r.example.com"),
+        ("registries: {r.example.com: {push: [SHOP/web]}}", "is no repository of r.example.com"),
     ] {
         std::fs::write(&file, format!("environments:\n  e:\n    {entry}\n")).unwrap();
         let config = file.display().to_string();
@@ -355,6 +358,17 @@ fn schemas_are_json() {
     for of in ["environments", "report"] {
         let schema: serde_json::Value = serde_json::from_slice(&preflight(&["schema", of]).stdout).unwrap();
         assert!(schema["$schema"].is_string(), "{of}");
+    }
+}
+
+/// What the checks read of environments is in the schema, so that editors do not underline it.
+#[test]
+fn the_schema_has_the_sections_of_the_checks() {
+    let schema: serde_json::Value =
+        serde_json::from_slice(&preflight(&["schema", "environments"]).stdout).unwrap();
+    let keys = &schema["$defs"]["Environment"]["properties"];
+    for section in ["registries", "images", "operators", "security", "apply"] {
+        assert!(keys[section].is_object(), "{section}");
     }
 }
 

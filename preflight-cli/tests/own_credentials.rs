@@ -153,9 +153,12 @@ impl Setting {
             .output()
             .unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!told.contains("-password"), "a password is told: {told}");
         let report = String::from_utf8(output.stdout).unwrap();
-        assert!(!report.contains("-password"), "a password is told: {report}");
+        for text in [&told, &report] {
+            // The command that makes a pull secret has a flag for it, with a placeholder.
+            let text = text.replace("--docker-password=PASSWORD", "");
+            assert!(!text.contains("-password"), "a password is told: {text}");
+        }
         Report(serde_json::from_str(&report).unwrap_or_else(|error| panic!("{error}: {report} {told}")))
     }
 }

@@ -20,7 +20,8 @@ struct Said {
     warned: usize,
     examined: usize,
     concluded: Option<String>,
-    unknown: Option<(String, Option<String>)>,
+    /// Why it could not be looked at, each reason once, and what would make the first one known.
+    unknown: Option<(Vec<String>, Option<String>)>,
     skipped: Option<(String, Option<&'static str>)>,
 }
 
@@ -59,7 +60,12 @@ impl Record {
             let message = || redact(&undecided.message).into_owned();
             self.say(rule, |said| match &undecided.cause {
                 Cause::Unknown => {
-                    said.unknown.get_or_insert_with(|| (message(), undecided.advice.clone()));
+                    let (whys, _) =
+                        said.unknown.get_or_insert_with(|| (Vec::new(), undecided.advice.clone()));
+                    let why = message();
+                    if !whys.contains(&why) {
+                        whys.push(why);
+                    }
                 }
                 Cause::Blocked(by) => {
                     said.skipped.get_or_insert_with(|| (message(), Some(by.id())));
@@ -130,8 +136,8 @@ fn outcome(said: Option<&Said>, accepted: bool) -> Outcome {
     if said.failed > 0 {
         return Outcome::Failed;
     }
-    if let Some((why, advice)) = &said.unknown {
-        return Outcome::Unknown { why: why.clone(), advice: advice.clone(), accepted };
+    if let Some((whys, advice)) = &said.unknown {
+        return Outcome::Unknown { why: in_one(whys), advice: advice.clone(), accepted };
     }
     if let Some((why, by)) = &said.skipped {
         return Outcome::Skipped { why: why.clone(), blocked_by: by.map(str::to_owned) };
@@ -141,6 +147,17 @@ fn outcome(said: Option<&Said>, accepted: bool) -> Outcome {
         Some(_) if said.warned > 0 => Outcome::Warning,
         Some(what) if said.examined == 0 => Outcome::NotApplicable { why: format!("no {what}") },
         Some(evidence) => Outcome::Passed { evidence: evidence.clone() },
+    }
+}
+
+/// Reasons that are told of one rule.
+const REASONS: usize = 5;
+
+fn in_one(whys: &[String]) -> String {
+    let told = whys.iter().take(REASONS).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match whys.len().saturating_sub(REASONS) {
+        0 => told,
+        more => format!("{told}; and {more} more"),
     }
 }
 

@@ -114,6 +114,12 @@ impl Descriptor {
         &self.rules
     }
 
+    /// The sections of an environment that it claims.
+    #[must_use]
+    pub fn all_settings(&self) -> &[SettingsSpec] {
+        &self.settings
+    }
+
     /// What it may read from the cluster.
     #[must_use]
     pub fn all_reads(&self) -> &[Read] {

@@ -266,6 +266,11 @@ fn judge_certificate(error: &CertificateError) -> (FailureKind, String) {
         Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
             (FailureKind::TlsOther, "its certificate is not one for servers".to_owned())
         }
+        // webpki has no variant of its own for this in rustls.
+        Bad::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => (
+            FailureKind::TlsOther,
+            "its certificate is an authority's own, which is not accepted for a server; issue it one with CA:FALSE".to_owned(),
+        ),
         other => (
             FailureKind::TlsOther,
             format!("its certificate cannot be accepted: {}", redact(&other.to_string())),

@@ -71,6 +71,10 @@ pub(super) fn select(
     }
     for required in environment.required_checks() {
         if !names.contains(required.as_str()) {
+            if let Some(near) = crate::environment::nearest(&required, names.iter().copied()) {
+                let message = format!("`required_checks`: there is no check named `{required}`");
+                return Err(InputError::new(message).help(format!("did you mean `{near}`?")));
+            }
             choice
                 .set_aside
                 .push(SetAside::new(required.as_str(), "required by the environment, not built in"));

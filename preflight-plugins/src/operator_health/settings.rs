@@ -62,6 +62,28 @@ impl Settings for Operators {
                 &operator.selector,
                 &operator.cluster_service_version,
             ];
+            let names = [
+                ("namespace", Some(&operator.namespace)),
+                ("deployment", operator.deployment.as_ref()),
+                ("stateful_set", operator.stateful_set.as_ref()),
+                ("daemon_set", operator.daemon_set.as_ref()),
+                ("cluster_service_version", operator.cluster_service_version.as_ref()),
+                ("lease", operator.lease.as_ref()),
+                ("lease_namespace", operator.lease_namespace.as_ref()),
+            ];
+            let is_name = |text: &str| {
+                let inside =
+                    |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+                !text.is_empty() && text.bytes().all(inside)
+            };
+            if let Some((key, text)) = names.iter().find(|(_, text)| text.is_some_and(|text| !is_name(text)))
+            {
+                return Err(SettingsProblem::new(
+                    FieldPath::root().key(name.clone()).key(*key),
+                    format!("{:?} is no name of an object", text.map(String::as_str).unwrap_or_default()),
+                    "names are in lower case, with digits, dashes and dots",
+                ));
+            }
             let given = ways.iter().filter(|way| way.is_some()).count();
             if given != 1 {
                 return Err(SettingsProblem::new(

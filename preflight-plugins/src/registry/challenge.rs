@@ -41,7 +41,7 @@ impl Challenge {
         }
         known.sort_by_key(|challenge| !matches!(challenge, Self::Bearer { .. }));
         known.into_iter().next().ok_or_else(|| Trouble::Challenge {
-            why: "of a kind that container runtimes do not know (neither Bearer nor Basic)".to_owned(),
+            why: "of a kind that container runtimes do not know (not Basic, and no Bearer token)".to_owned(),
         })
     }
 }

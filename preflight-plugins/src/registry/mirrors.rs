@@ -15,7 +15,7 @@ pub struct RegistriesConf {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Entry {
     #[serde(default)]
     prefix: String,
@@ -32,7 +32,7 @@ struct Entry {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Mirror {
     location: String,
     #[serde(default)]

@@ -9,7 +9,7 @@ use super::contact::rule_of;
 use super::content::content;
 use super::hub::Hub;
 use super::inquiry::{Inquiry, NotAsked, Own};
-use super::secrets::Keys;
+use super::secrets::{Keys, make_secret};
 use super::settings::NodeCredentials;
 use super::uses::{Policy, RunAs, Use};
 use super::{
@@ -389,11 +389,15 @@ impl Rules<'_> {
             }
             _ => {
                 self.permission.examined();
-                let remedy = Remediation::new("Give the pod, or its ServiceAccount, a pull secret that the registry accepts")
-                    .command(format!(
-                        "kubectl create secret docker-registry pull -n {} --docker-server={registry} --docker-username=USER",
-                        used.namespace()
-                    ));
+                let name = last
+                    .with
+                    .as_deref()
+                    .and_then(|with| with.rsplit_once('/'))
+                    .map_or("pull", |(_, name)| name);
+                let remedy = Remediation::new(
+                    "Give the pod, or its ServiceAccount, a pull secret that the registry accepts",
+                )
+                .command(make_secret(name, used.namespace(), registry));
                 tell(used, &mut self.permission, message, remedy);
             }
         }
@@ -433,21 +437,18 @@ impl Rules<'_> {
             return self.check.set_aside(OF_CONTENT, "an image is not there");
         }
         let why = format!("{} could not be looked at", used.text);
+        let last = tried.last().map(|tried| format!(": {}", tried.trouble)).unwrap_or_default();
         let on_the_way = tried.iter().any(|tried| rule_of(&tried.trouble).is_some());
-        let told_as_permission = inquiry.pod.as_ref().is_none_or(|pull| pull.is_refused())
-            && assumed != Some(NodeCredentials::Assumed)
-            && missing.is_none();
-        if on_the_way || told_as_permission {
-            // The cause has its own rule.
-            self.check.set_aside(&[&IMAGE_MISSING], &why);
-        } else {
-            let last = tried.last().map(|tried| format!(": {}", tried.trouble)).unwrap_or_default();
-            let advice = format!(
-                "sign in to {} on this machine (`docker login`), so that it can be looked at",
+        let advice = match on_the_way {
+            true => "what stands in the way has a rule of its own; whether the image is there is known once that is mended"
+                .to_owned(),
+            false => format!(
+                "let it be looked at: with `images: {{read_pull_secrets: true}}`, or with credentials of this machine (`docker login {}`)",
                 image.registry
-            );
-            self.check.unknown(&[&IMAGE_MISSING], format!("{why}{last}"), advice);
-        }
+            ),
+        };
+        // Who accepts not knowing whether the pods may pull it has not accepted that it may not be there.
+        self.missing.unknown(format!("{why}{last}"), advice);
         self.check.set_aside(OF_CONTENT, &why);
     }
 

@@ -138,7 +138,7 @@ rules! { plugin "registry-health";
     /// over the first two and pulls without them; with the last it does not pull at all.
     ///
     /// ```sh
-    /// kubectl create secret docker-registry NAME -n NAMESPACE --docker-server=REGISTRY --docker-username=USER
+    /// kubectl create secret docker-registry NAME -n NAMESPACE --docker-server=REGISTRY --docker-username=USER --docker-password=PASSWORD
     /// ```
     PULL_SECRET = "pull-secret", wont_land;
     /// The pods may not pull an image.
@@ -148,6 +148,11 @@ rules! { plugin "registry-health";
     /// changes nothing. If nodes have credentials of their own, or pull through a mirror, say so with
     /// `registries.HOST.node_credentials: assumed`; if not, with `none`. Pull secrets are read only where the
     /// environment allows it (`images.read_pull_secrets`).
+    ///
+    /// ```sh
+    /// kubectl get secret NAME -n NAMESPACE -o jsonpath='{.data.\.dockerconfigjson}' | base64 -d
+    /// skopeo inspect --creds USER:PASSWORD docker://IMAGE
+    /// ```
     PULL_PERMISSION = "pull-permission", wont_land;
     /// This machine's own credentials for a registry do not work.
     ///

@@ -56,6 +56,11 @@ pub(super) async fn gather(
     let mut told = HashMap::new();
     let mut all = Vec::new();
     for (used, named) in uses.iter().zip(naming) {
+        // What lies in a layout is not pulled.
+        if used.reference.as_ref().is_ok_and(|image| hub.layout(&image.registry).is_some()) {
+            all.push(Keys::Known(Arc::default()));
+            continue;
+        }
         all.push(match named {
             Err(error) => {
                 check.need::<()>(&[&PULL_SECRET], Err(error.clone()));
@@ -139,6 +144,14 @@ async fn contents(
     Ok(cluster.secret(namespace, name).await?)
 }
 
+/// The command that makes a pull secret, or makes it anew.
+pub(super) fn make_secret(name: &str, namespace: &str, registry: &str) -> String {
+    format!(
+        "kubectl create secret docker-registry {name} -n {namespace} --docker-server={registry} --docker-username=USER \
+         --docker-password=PASSWORD --dry-run=client -o yaml | kubectl apply -f -"
+    )
+}
+
 fn keys(
     check: &Examination,
     rule: &mut RuleCheck<'_>,
@@ -150,9 +163,8 @@ fn keys(
     let namespace = used.namespace();
     for name in &named.secrets {
         let source = format!("Secret {namespace}/{name}");
-        let create = format!(
-            "kubectl create secret docker-registry {name} -n {namespace} --docker-server=REGISTRY --docker-username=USER"
-        );
+        let registry = used.reference.as_ref().map_or("REGISTRY", |image| image.registry.as_str());
+        let create = make_secret(name, namespace, registry);
         let path = used.planned.object.pod_template().map(|template| template.spec_path("imagePullSecrets"));
         let subject = path
             .map_or_else(|| used.subject(), |path| preflight_core::Subject::at(&used.planned.object, &path));

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::registry::layout::{Layout, Location};
 use crate::registry::mirrors::RegistriesConf;
+use crate::registry::reference::Reference;
 
 /// Registries, by their host as image references name it: `docker.io`, `registry.example.com:5000`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -80,6 +81,21 @@ impl Settings for Registries {
                         "name a file of certificates in PEM, relative to this file",
                     )
                 })?;
+            }
+            for (index, repository) in entry.push.iter().enumerate() {
+                let parsed = Reference::parse(&format!("{host}/{repository}"));
+                let plain = parsed.is_ok_and(|image| {
+                    image.digest.is_none()
+                        && image.tag.as_deref() == Some("latest")
+                        && image.repository == *repository
+                });
+                if !plain || repository.contains(':') {
+                    return Err(SettingsProblem::new(
+                        at("push").index(index),
+                        format!("{repository:?} is no repository of {host}"),
+                        "write it without host, tag and digest, in lower case: shop/web",
+                    ));
+                }
             }
             if let Some(text) = &entry.layout {
                 open_layout(text, environment).map_err(|why| {
