@@ -121,6 +121,26 @@ async fn images() {
     .await;
 }
 
+/// Whether an image is there is a question of its own: who accepts not to know whether a pod may pull it has
+/// not accepted that it may be missing.
+#[tokio::test]
+async fn accepted_unknowns() {
+    let refuses = |name, accepted| {
+        let basic = r#"www-authenticate: Basic realm="shop""#;
+        fault(name, move |_: &Asked| with_header(401, basic, ""))
+            .scene(move |scene| scene.accepted = accepted)
+    };
+    let unknown = [("pull-permission", "unknown")];
+    expect_all(vec![
+        refuses("refused, and nothing accepted", &[]).is(Decision::Unknown, &unknown),
+        refuses("refused, and the permission accepted", &["pull-permission"]).is(Decision::Unknown, &unknown),
+        refuses("refused, and the image accepted", &["image-missing"]).is(Decision::Unknown, &unknown),
+        refuses("refused, and both accepted", &["pull-permission", "image-missing"])
+            .is(Decision::Go, &unknown),
+    ])
+    .await;
+}
+
 #[tokio::test]
 async fn configurations() {
     let unknown = [("platform", "unknown"), ("run-as-non-root", "unknown")];
