@@ -164,11 +164,16 @@ fn refresh_form(service: &str, scope: &str, token: &str) -> String {
 
 fn of_token_service(name: &str, trouble: Trouble) -> Trouble {
     let transient = trouble.is_transient();
+    let answers = |code: u16, words: &str| match words {
+        "" => format!("answers HTTP {code}"),
+        _ => format!("answers HTTP {code}: {words}"),
+    };
     let why = match &trouble {
         Trouble::Connect(failure) => format!("cannot be reached: {}", failure.message),
         Trouble::TimedOut { .. } => "did not answer in time".to_owned(),
-        Trouble::Status { code, words } if words.is_empty() => format!("answers HTTP {code}"),
-        Trouble::Status { code, words } => format!("answers HTTP {code}: {words}"),
+        Trouble::Status { code, words } => answers(*code, words),
+        // It issues tokens: there are no images that it could miss.
+        Trouble::Missing { words, .. } => answers(404, words),
         other => format!("cannot be used: {other}"),
     };
     Trouble::TokenService { service: name.to_owned(), why, transient }
@@ -176,4 +181,16 @@ fn of_token_service(name: &str, trouble: Trouble) -> Trouble {
 
 fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_service_that_is_not_there_is_no_missing_image() {
+        let missing = Trouble::Missing { whole_repository: false, words: String::new() };
+        let told = of_token_service("https://auth.example.com", missing).to_string();
+        assert_eq!(told, "the token service https://auth.example.com answers HTTP 404");
+    }
 }
