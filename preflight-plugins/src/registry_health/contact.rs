@@ -121,7 +121,7 @@ fn tell(
 ) {
     let Incident { authority, trouble, .. } = incident;
     let subject = Subject::new(format!("registry {authority}"));
-    let (message, remedy) = (format!("{authority}: {trouble}"), remedy(rule, authority, trouble));
+    let (message, remedy) = (format!("{authority}: {trouble}"), remedy(rule, hub, authority, trouble));
     let through_nodes = hub.node_credentials(authority) == Some(NodeCredentials::Assumed);
     let trusted_by_nodes = hub.registries.of(authority).is_some_and(|entry| entry.ca.is_some());
     // Every client sees a certificate that has expired; whose authority is trusted is each machine's own affair.
@@ -140,8 +140,8 @@ fn tell(
     }
 }
 
-fn remedy(rule: &'static Rule, authority: &str, trouble: &Trouble) -> Remediation {
-    let curl = format!("curl -sSi https://{authority}/v2/");
+fn remedy(rule: &'static Rule, hub: &Hub, authority: &str, trouble: &Trouble) -> Remediation {
+    let curl = hub.curl(authority);
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     match rule {
         rule if *rule == NAME_RESOLUTION => {

@@ -12,6 +12,9 @@ use crate::registry::{Config, Manifest, Platform, Trouble};
 static OF_CONFIG: &[&Rule] = &[&PLATFORM, &RUN_AS_NON_ROOT];
 static OF_USER: &[&Rule] = &[&RUN_AS_NON_ROOT];
 
+/// What shows as whom an image runs.
+const OF_USER_OF_IMAGE: &str = "inspect --config --format '{{.Config.User}}'";
+
 /// What an image is, as far as it is asked for.
 #[derive(Default)]
 pub(super) struct Content {
@@ -102,7 +105,7 @@ impl Rules<'_> {
         self.not_image.examined();
         if content.not_image {
             let remedy = Remediation::new("Name an image; this is another kind of artefact")
-                .command(format!("skopeo inspect --raw docker://{text}"));
+                .command(self.hub.skopeo("inspect --raw", used.registry(), text));
             let message = format!("{text} is not an image, but another artefact");
             if used.is_volume {
                 return self.not_image.warn(used.subject(), message, remedy);
@@ -191,10 +194,7 @@ impl Rules<'_> {
             };
             let remedy =
                 Remediation::new("Set runAsUser to a number other than 0, or give the image a numeric USER")
-                    .command(format!(
-                        "skopeo inspect --config --format '{{{{.Config.User}}}}' docker://{}",
-                        used.text
-                    ));
+                    .command(self.hub.skopeo(OF_USER_OF_IMAGE, used.registry(), &used.text));
             let message =
                 format!("{} must not run as root, and {why} ({} for {platform})", used.of, used.text);
             return tell(used, &mut self.root, message, remedy);

@@ -74,13 +74,29 @@ impl Hub {
         self.registries.node_credentials(registry)
     }
 
+    fn is_plain(&self, authority: &str) -> bool {
+        self.registries.of(authority).is_some_and(|entry| entry.plain_http)
+    }
+
+    /// The command that shows how a registry answers.
+    pub(super) fn curl(&self, authority: &str) -> String {
+        let scheme = if self.is_plain(authority) { "http" } else { "https" };
+        format!("curl -sSi {scheme}://{authority}/v2/")
+    }
+
+    /// The command that shows something of an image, as the tool says it (`inspect --raw`).
+    pub(super) fn skopeo(&self, what: &str, registry: &str, image: &str) -> String {
+        let tls = if self.is_plain(registry) { " --tls-verify=false" } else { "" };
+        format!("skopeo {what}{tls} docker://{image}")
+    }
+
     /// The client for an address.
     pub(super) fn client(&self, authority: &str, insecure: bool) -> Arc<RegistryClient> {
         let entry = self.registries.of(authority);
         let ca = entry.and_then(|entry| entry.ca.as_ref());
         let address = Address {
             authority: authority.to_owned(),
-            plain_http: insecure || entry.is_some_and(|entry| entry.plain_http),
+            plain_http: insecure || self.is_plain(authority),
             // It was read when the settings were.
             authorities: ca
                 .and_then(|file| read_authorities(&self.environment.path(file)).ok())

@@ -26,9 +26,13 @@ const NODES_ASKED: usize = 16;
 /// Images that a kubelet tells of at most (`nodeStatusMaxImages`, `pkg/kubelet/apis/config`, v1.36).
 const IMAGES_TOLD: usize = 50;
 
+/// What shows the digest of an image.
+pub(super) const OF_DIGEST: &str = "inspect --format '{{.Digest}}'";
+
 /// The rules that are concluded here.
 pub(super) struct Rules<'a> {
     pub(super) check: &'a Examination,
+    pub(super) hub: &'a Hub,
     reference: RuleCheck<'a>,
     pub(super) missing: RuleCheck<'a>,
     pub(super) platform: RuleCheck<'a>,
@@ -50,6 +54,7 @@ pub(super) async fn examine(
 ) {
     let mut rules = Rules {
         check,
+        hub,
         reference: check.rule(&IMAGE_REFERENCE),
         missing: check.rule(&IMAGE_MISSING),
         platform: check.rule(&PLATFORM),
@@ -64,7 +69,7 @@ pub(super) async fn examine(
     let mut digests = serde_json::Map::new();
     for (((used, keys), inquiry), content) in uses.iter().zip(keys).zip(inquiries).zip(contents) {
         rules.reference(used);
-        rules.pins(hub, used);
+        rules.pins(used);
         rules.pod_user(used);
         if let Some(found) = inquiry.found() {
             digests.insert(used.text.clone(), found.resolved.digest.clone().into());
@@ -88,7 +93,7 @@ pub(super) async fn examine(
             None => {}
         }
         let here = on_nodes(context, used, inquiry).await;
-        rules.presence(hub, used, keys, inquiry, here);
+        rules.presence(used, keys, inquiry, here);
         if let Some(content) = content {
             rules.content(used, content);
         }
@@ -200,15 +205,18 @@ impl Rules<'_> {
         );
     }
 
-    fn pins(&mut self, hub: &Hub, used: &Use<'_>) {
+    fn pins(&mut self, used: &Use<'_>) {
         let Ok(image) = &used.reference else { return };
-        if !hub.images.require_digests {
+        if !self.hub.images.require_digests {
             return;
         }
         self.pinned.examined();
         if image.digest.is_none() {
-            let remedy = Remediation::new("Pin it: NAME:TAG@DIGEST")
-                .command(format!("skopeo inspect --format '{{{{.Digest}}}}' docker://{image}"));
+            let remedy = Remediation::new("Pin it: NAME:TAG@DIGEST").command(self.hub.skopeo(
+                OF_DIGEST,
+                &image.registry,
+                &image.to_string(),
+            ));
             self.pinned.warn(used.subject(), format!("{} is not pinned to a digest", used.text), remedy);
         }
     }
@@ -226,7 +234,7 @@ impl Rules<'_> {
         }
     }
 
-    fn presence(&mut self, hub: &Hub, used: &Use<'_>, keys: &Keys, inquiry: &Inquiry, here: Here) {
+    fn presence(&mut self, used: &Use<'_>, keys: &Keys, inquiry: &Inquiry, here: Here) {
         let Ok(image) = &used.reference else { return };
         if let Some(why) = &inquiry.layout {
             let why = format!("the layout of {} cannot be used: {why}", image.registry);
@@ -236,7 +244,7 @@ impl Rules<'_> {
         if used.policy == Policy::Never {
             return self.never_pulled(used, here);
         }
-        let assumed = hub.node_credentials(&image.registry);
+        let assumed = self.hub.node_credentials(&image.registry);
         self.own_credentials(used, inquiry);
         match here {
             Here::All(count) if inquiry.found().is_none() => return self.only_on_nodes(used, inquiry, count),
@@ -432,7 +440,7 @@ impl Rules<'_> {
             let message =
                 format!("{} is not there: {}{at} says that {}", used.text, image.registry, missing.trouble);
             let remedy = Remediation::new("Push the image, or correct its reference")
-                .command(format!("skopeo list-tags docker://{}", image.name()));
+                .command(self.hub.skopeo("list-tags", &image.registry, &image.name()));
             tell(used, &mut self.missing, message, remedy);
             return self.check.set_aside(OF_CONTENT, "an image is not there");
         }

@@ -290,6 +290,6 @@ async fn of_release(
     }
     let inquiries = join_all(uses.iter().zip(&keys).map(|(used, keys)| inquiry::ask(hub, used, keys))).await;
     images::examine(check, context, hub, &uses, &keys, &inquiries).await;
-    moved::examine(check, context, &uses, &inquiries).await;
+    moved::examine(check, context, hub, &uses, &inquiries).await;
     Ok(inquiries)
 }

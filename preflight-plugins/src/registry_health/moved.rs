@@ -8,6 +8,8 @@ use preflight_core::{Context, Examination, Remediation, Subject, view};
 use serde::Deserialize;
 
 use super::TAG_MOVED;
+use super::hub::Hub;
+use super::images::OF_DIGEST;
 use super::inquiry::Inquiry;
 use super::uses::Use;
 use crate::registry::Manifest;
@@ -36,11 +38,20 @@ struct Container {
     image_id: String,
 }
 
-pub(super) async fn examine(check: &Examination, context: &Context, uses: &[Use<'_>], inquiries: &[Inquiry]) {
+pub(super) async fn examine(
+    check: &Examination,
+    context: &Context,
+    hub: &Hub,
+    uses: &[Use<'_>],
+    inquiries: &[Inquiry],
+) {
     let mut rule = check.rule(&TAG_MOVED);
     let remedy = |image: &Reference| {
-        Remediation::new("Pin the digest that is meant, or use a tag that stays")
-            .command(format!("skopeo inspect --format '{{{{.Digest}}}}' docker://{image}"))
+        Remediation::new("Pin the digest that is meant, or use a tag that stays").command(hub.skopeo(
+            OF_DIGEST,
+            &image.registry,
+            &image.to_string(),
+        ))
     };
     let pinned = uses.iter().zip(inquiries).filter_map(|(used, inquiry)| {
         let image = used.reference.as_ref().ok().filter(|image| image.digest.is_some())?;

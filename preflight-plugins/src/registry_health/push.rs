@@ -48,9 +48,7 @@ pub(super) async fn examine(check: &Examination, hub: &Hub) {
     for ((registry, repository), outcome) in wanted.iter().zip(join_all(trying).await) {
         let place = format!("{registry}/{repository}");
         let subject = || Subject::new(format!("repository {place}"));
-        let free = |what: &str| {
-            Remediation::new(what.to_owned()).command(format!("curl -sSi https://{registry}/v2/"))
-        };
+        let free = |what: &str| Remediation::new(what.to_owned()).command(hub.curl(registry));
         match outcome {
             Err(why) => {
                 check.unknown(OF_PUSH, format!("whether one may push to {place}: {why}"), "ask again");

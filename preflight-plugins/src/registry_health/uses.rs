@@ -62,6 +62,11 @@ impl Use<'_> {
         Subject::at(&self.planned.object, &self.path)
     }
 
+    /// The registry that it is in. Empty where it is not the reference of an image.
+    pub(super) fn registry(&self) -> &str {
+        self.reference.as_ref().map_or("", |image| &image.registry)
+    }
+
     /// Platforms of the nodes that may run it.
     pub(super) fn platforms(&self) -> BTreeSet<Platform> {
         self.nodes.iter().flatten().map(|(_, platform)| platform.clone()).collect()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use preflight_core::Decision;
 use serde_json::{Value, json};
 
-use crate::support::{Asked, Server};
+use crate::support::{Asked, Handler, Server};
 use crate::world::{
     MANIFEST, Scene, ask, but, challenge, config, config_path, digest_of, elsewhere, expect_all, fault,
     healthy, holding, manifest, plain, says, told, with_header, with_tokens,
@@ -119,6 +119,29 @@ async fn images() {
         old("schema 1, on who knows what", "").is(Decision::Unknown, &[("schema-1", "unknown")]),
     ])
     .await;
+}
+
+/// Commands that mend are to be pasted: they reach the registry as Preflight does.
+#[tokio::test]
+async fn commands_reach_a_registry_without_tls() {
+    let root = json!({"os": "linux", "architecture": "amd64", "config": {"User": ""}}).to_string();
+    let image = manifest_of("application/vnd.oci.image.config.v1+json", &root);
+    for (handler, command) in [
+        (
+            Arc::new(holding(&[&image, &root])) as Handler,
+            "skopeo inspect --config --format '{{.Config.User}}' --tls-verify=false docker://HOST/shop/web:1",
+        ),
+        (
+            Arc::new(|_: &Asked| says(404, "NAME_UNKNOWN")),
+            "skopeo list-tags --tls-verify=false docker://HOST/shop/web",
+        ),
+        (Arc::new(|_: &Asked| plain(500, "")), "curl -sSi http://HOST/v2/"),
+    ] {
+        let server = Server::start(handler).await;
+        let host = server.address.to_string();
+        let report = serde_json::to_string(&ask(&host, &Scene::default()).await).unwrap();
+        assert!(report.contains(&command.replace("HOST", &host)), "{command} is not in {report}");
+    }
 }
 
 /// Whether an image is there is a question of its own: who accepts not to know whether a pod may pull it has
