@@ -39,19 +39,25 @@ fn main() -> ExitCode {
 
 fn dispatch(arguments: Preflight) -> Result<u8, Problem> {
     let mut out = io::stdout().lock();
-    match arguments.command {
-        None => runtime()?.block_on(run::run(&arguments.run, &mut out)),
-        Some(Command::Run(run)) => runtime()?.block_on(run::run(&run, &mut out)),
-        Some(Command::Snapshot(snapshot)) => runtime()?.block_on(snapshot::record(&snapshot, &mut out)),
-        Some(Command::List(list)) => catalogue::list(&list, &mut out),
-        Some(Command::Explain { name }) => catalogue::explain(&name, &mut out),
-        Some(Command::Schema { of }) => catalogue::schema(of, &mut out),
-        Some(Command::Rbac(options)) => rbac::print(&options, &mut out),
-        Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Preflight::command(), "preflight", &mut out);
-            Ok(0)
+    // What asks no server is made whole before any of it is written.
+    let mut text = Vec::new();
+    let code = match arguments.command {
+        None => return runtime()?.block_on(run::run(&arguments.run, &mut out)),
+        Some(Command::Run(run)) => return runtime()?.block_on(run::run(&run, &mut out)),
+        Some(Command::Snapshot(snapshot)) => {
+            return runtime()?.block_on(snapshot::record(&snapshot, &mut out));
         }
-    }
+        Some(Command::List(list)) => catalogue::list(&list, &mut text)?,
+        Some(Command::Explain { name }) => catalogue::explain(&name, &mut text)?,
+        Some(Command::Schema { of }) => catalogue::schema(of, &mut text)?,
+        Some(Command::Rbac(options)) => rbac::print(&options, &mut text)?,
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Preflight::command(), "preflight", &mut text);
+            0
+        }
+    };
+    run::ignore_closed(out.write_all(&text).and_then(|()| out.flush()))?;
+    Ok(code)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Problem> {

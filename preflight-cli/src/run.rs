@@ -104,7 +104,7 @@ fn write(format: Format, list: &ReportList, style: Style, to: &mut dyn Write) ->
 }
 
 /// A reader that has gone away (`preflight | head`) changes nothing about the verdict.
-fn ignore_closed(result: io::Result<()>) -> Result<(), Problem> {
+pub(crate) fn ignore_closed(result: io::Result<()>) -> Result<(), Problem> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),

@@ -362,6 +362,19 @@ fn schemas_are_json() {
 }
 
 /// What the checks read of environments is in the schema, so that editors do not underline it.
+/// `preflight list | head -1`.
+#[test]
+fn a_reader_that_has_gone_away_is_no_failure() {
+    for arguments in [&["schema", "report"][..], &["list", "--rules"], &["completions", "bash"], &["rbac"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut process = Command::new(env!("CARGO_BIN_EXE_preflight"));
+        let process = process.args(arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let ended = process.wait_with_output().unwrap();
+        assert_eq!((code(&ended), String::from_utf8_lossy(&ended.stderr)), (0, "".into()), "{arguments:?}");
+    }
+}
+
 #[test]
 fn the_schema_has_the_sections_of_the_checks() {
     let schema: serde_json::Value =
