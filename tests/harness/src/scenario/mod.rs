@@ -167,8 +167,8 @@ impl Scenario {
         Ok(Self { name, folder: folder.to_owned(), expect, copy: None, has_webhooks: false })
     }
 
-    /// The scenario with what its placeholders stand for: see [`Webhooks::fill`]; and with the real address of the
-    /// registry that wants a password. One that has any is copied, each file with its name and its lines.
+    /// The scenario with what its placeholders stand for (`Webhooks::fill` says which), and with the real address of
+    /// the registry that wants a password. One that has any is copied, each file with its name and its lines.
     ///
     /// # Errors
     /// A file cannot be read or written.
