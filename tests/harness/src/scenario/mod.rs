@@ -27,7 +27,7 @@ use state::make_cluster_with;
 
 /// How long a release may take to land.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// A Namespace with this annotation is deleted once the state is made.
+/// An object with this annotation is deleted once the state is made.
 const DELETE: &str = "harness/delete";
 
 /// What must come of a scenario.
