@@ -63,6 +63,7 @@ async fn await_policies(api: &Api) -> io::Result<()> {
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
         "metadata": {"name": name},
         "spec": {
+            "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
             "matchConstraints": {"resourceRules": [{
                 "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
                 "resourceNames": [name]}]},
@@ -71,16 +72,25 @@ async fn await_policies(api: &Api) -> io::Result<()> {
     });
     let binding = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]},
+        "metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"],
+            "paramRef": {"name": format!("{name}-parameters"), "namespace": "default", "parameterNotFoundAction": "Deny"}},
     });
-    for object in [policy, binding] {
+    // ConfigMaps are watched in the order in which they were made: once it sees this one, it sees the others.
+    let parameters = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": format!("{name}-parameters"), "namespace": "default"},
+    });
+    for object in [parameters, policy, binding] {
         api.create(&object).await.map_err(other)?;
     }
     let probe = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
     });
     let until = std::time::Instant::now() + PATIENCE;
-    while api.dry_run(&probe).await.is_ok() && std::time::Instant::now() < until {
+    let counts = |refused: &crate::ApiError| !refused.to_string().contains("no params found");
+    while !api.dry_run(&probe).await.is_err_and(|refused| counts(&refused))
+        && std::time::Instant::now() < until
+    {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
