@@ -28,7 +28,8 @@ pub(super) struct Hub {
     environment: Environment,
     mirrors: RegistriesConf,
     layouts: HashMap<String, Arc<Layout>>,
-    clients: Mutex<HashMap<Address, Arc<RegistryClient>>>,
+    /// By authority, and whether it is reached without TLS.
+    clients: Mutex<HashMap<(String, bool), Arc<RegistryClient>>>,
 }
 
 impl Hub {
@@ -90,23 +91,22 @@ impl Hub {
         format!("skopeo {what}{tls} docker://{image}")
     }
 
-    /// The client for an address.
+    /// The client for a registry.
     pub(super) fn client(&self, authority: &str, insecure: bool) -> Arc<RegistryClient> {
-        let entry = self.registries.of(authority);
-        let ca = entry.and_then(|entry| entry.ca.as_ref());
-        let address = Address {
-            authority: authority.to_owned(),
-            plain_http: insecure || self.is_plain(authority),
-            // It was read when the settings were.
-            authorities: ca
-                .and_then(|file| read_authorities(&self.environment.path(file)).ok())
-                .unwrap_or_default(),
-        };
+        let plain_http = insecure || self.is_plain(authority);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let deadline = self.deadline;
-        let client = clients
-            .entry(address.clone())
-            .or_insert_with(|| Arc::new(RegistryClient::new(address, deadline)));
+        let client = clients.entry((authority.to_owned(), plain_http)).or_insert_with(|| {
+            let ca = self.registries.of(authority).and_then(|entry| entry.ca.as_ref());
+            let address = Address {
+                authority: authority.to_owned(),
+                plain_http,
+                // It was read when the settings were.
+                authorities: ca
+                    .and_then(|file| read_authorities(&self.environment.path(file)).ok())
+                    .unwrap_or_default(),
+            };
+            Arc::new(RegistryClient::new(address, self.deadline))
+        });
         Arc::clone(client)
     }
 
