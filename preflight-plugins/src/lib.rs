@@ -11,6 +11,8 @@ pub mod cluster_connectivity;
 pub mod labels;
 #[cfg(feature = "manifests")]
 pub mod manifests;
+#[cfg(any(feature = "operator-health", feature = "registry"))]
+mod memo;
 #[cfg(feature = "registry-health")]
 pub mod nodes;
 #[cfg(feature = "operator-health")]

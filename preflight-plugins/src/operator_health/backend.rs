@@ -3,8 +3,6 @@
 //! As the API server finds it: `staging/src/k8s.io/apiserver/pkg/util/webhook/client.go` and
 //! `staging/src/k8s.io/kube-aggregator/pkg/apiserver/resolvers.go`, v1.36.
 
-use std::collections::BTreeMap;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -12,11 +10,11 @@ use preflight_core::cluster::{ClusterError, Reader};
 use preflight_core::release::{Planned, Release};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
 use super::{endpoint_slices, services};
 use crate::changes::{Happens, merged, rollout};
 use crate::labels::{self, selects};
+use crate::memo::Memo;
 
 /// A certificate that expires within this time is told, in seconds: a week.
 const SOON: i64 = 7 * 24 * 3600;
@@ -67,12 +65,12 @@ pub(super) enum Authority {
 pub(super) struct Backends<'a> {
     cluster: &'a Reader,
     release: &'a Release,
-    known: Mutex<BTreeMap<String, Health>>,
+    known: Memo<(String, String, i64), Health>,
 }
 
 impl<'a> Backends<'a> {
     pub(super) fn new(cluster: &'a Reader, release: &'a Release) -> Self {
-        Self { cluster, release, known: Mutex::default() }
+        Self { cluster, release, known: Memo::default() }
     }
 
     pub(super) async fn health(&self, config: &ClientConfig) -> Health {
@@ -86,20 +84,14 @@ impl<'a> Backends<'a> {
             };
         };
         let port = service.port.unwrap_or(443);
-        let key = format!("{}/{}:{port}", service.namespace, service.name);
-        let mut known = self.known.lock().await;
-        if let Some(health) = known.get(&key) {
-            return health.clone();
-        }
-        let health = match self.look(service, port).await {
-            Ok(health) => health,
-            Err(error) => Health::Unseen {
+        let key = (service.namespace.clone(), service.name.clone(), port);
+        let look = || async {
+            self.look(service, port).await.unwrap_or_else(|error| Health::Unseen {
                 advice: error.advice().unwrap_or_else(|| "ask again".to_owned()),
                 why: error.to_string(),
-            },
+            })
         };
-        known.insert(key, health.clone());
-        health
+        self.known.get(key, look).await
     }
 
     /// The workloads of the release whose pods will be what a webhook is called at, as people call them.

@@ -16,10 +16,10 @@ use tokio::time::Instant;
 use super::challenge::Challenge;
 use super::credentials::{Credential, Proof};
 use super::manifest::{ACCEPTED, Config, Manifest};
-use super::memo::Memo;
 use super::send::{header, is_html, port, request, told, trouble_of};
 use super::token::{Actions, proof_of};
 use super::trouble::Trouble;
+use crate::memo::Memo;
 
 /// The largest manifest that registries take (distribution specification, "Pushing Manifests": 4 MiB).
 const MANIFEST_CAP: usize = 4 << 20;

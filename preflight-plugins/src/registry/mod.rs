@@ -8,7 +8,6 @@ pub mod credentials;
 mod helper;
 pub mod layout;
 mod manifest;
-mod memo;
 pub mod mirrors;
 mod push;
 pub mod reference;

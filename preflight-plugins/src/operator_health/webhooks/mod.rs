@@ -5,6 +5,7 @@ mod matching;
 
 use std::collections::BTreeSet;
 
+use futures::future::join_all;
 use preflight_core::cluster::{Discovery, Reader};
 use preflight_core::release::Release;
 use preflight_core::{Examination, Remediation, RuleCheck, Subject, view};
@@ -132,6 +133,12 @@ pub(super) async fn examine(
     };
     let calls: Vec<Calls<'_>> =
         all.iter().map(|configured| calls(configured, requests, &discovery)).collect();
+    // What they are called at is looked up for all of them at once; whoever needs one shares the answer.
+    let matter = |(configured, calls): &(&Configured, &Calls<'_>)| {
+        !calls.sure.is_empty() || (configured.webhook.fails() && !calls.unsure.is_empty())
+    };
+    let called = all.iter().zip(&calls).filter(matter);
+    join_all(called.map(|(configured, _)| backends.health(&configured.webhook.client_config))).await;
     for (configured, calls) in all.iter().zip(&calls) {
         if !calls.sure.is_empty() {
             rules.webhook(configured, &calls.sure, backends).await;

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 /// Answers by their questions. Who asks while the question is being put waits for that answer; if whoever puts it is
 /// cancelled, one of those who wait puts it anew.
-pub(super) struct Memo<K, V> {
+pub(crate) struct Memo<K, V> {
     cells: Mutex<HashMap<K, Arc<OnceCell<V>>>>,
 }
 
@@ -20,7 +20,7 @@ impl<K, V> Default for Memo<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> Memo<K, V> {
-    pub(super) async fn get<F: Future<Output = V>>(&self, key: K, ask: impl FnOnce() -> F) -> V {
+    pub(crate) async fn get<F: Future<Output = V>>(&self, key: K, ask: impl FnOnce() -> F) -> V {
         let cell = {
             let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(cells.entry(key).or_default())
