@@ -14,5 +14,6 @@ pub use client::{HttpClient, HttpOptions};
 pub(crate) use dial::{Bounded, Dialer};
 pub use failure::{ConnectFailure, FailureKind};
 pub(crate) use failure::{Fault, classify};
+pub use proxy::port_of;
 pub(crate) use proxy::{Proxy, ProxyUnusable, login_of};
 pub use secret::Secret;

@@ -222,7 +222,9 @@ fn status_of(head: &[u8]) -> Option<u16> {
     words.next()?.parse().ok()
 }
 
-pub(crate) fn port_of(uri: &Uri) -> u16 {
+/// The port that a URL leads to: the one that is written, else its scheme's.
+#[must_use]
+pub fn port_of(uri: &Uri) -> u16 {
     uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 })
 }
 

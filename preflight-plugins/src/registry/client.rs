@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Response, Uri};
-use preflight_core::net::{HttpClient, HttpOptions};
+use preflight_core::net::{HttpClient, HttpOptions, port_of};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::challenge::Challenge;
 use super::credentials::{Credential, Proof};
 use super::manifest::{ACCEPTED, Config, Manifest};
-use super::send::{header, is_html, port, request, told, trouble_of};
+use super::send::{header, is_html, request, told, trouble_of};
 use super::token::{Actions, proof_of};
 use super::trouble::Trouble;
 use crate::memo::Memo;
@@ -247,30 +247,21 @@ impl RegistryClient {
             answer = self.follow(&target, authorization.as_deref(), accept, cap).await?;
             at = target.to_string();
         }
+        if answer.status().as_u16() == 401 && authorization.is_none() {
+            // It wants credentials here, and did not at `/v2/`.
+            let challenge = match (challenge(answer.headers()), credential) {
+                (challenge, Some(_)) => Some(challenge?),
+                // Some give tokens to anyone who asks for one.
+                (Ok(challenge @ Challenge::Bearer { .. }), None) => Some(challenge),
+                (_, None) => None,
+            };
+            if let Some(challenge) = challenge {
+                let authorization = self.authorize(&challenge, repository, credential, Actions::Pull).await?;
+                answer = self.ask(Method::GET, path, authorization.as_deref(), accept, cap).await?;
+            }
+        }
         match answer.status().as_u16() {
             200 => Ok(answer),
-            401 if authorization.is_none() && credential.is_some() => {
-                // It wants credentials here, and did not at `/v2/`.
-                let challenge = challenge(answer.headers())?;
-                let authorization = self.authorize(&challenge, repository, credential, Actions::Pull).await?;
-                let answer = self.ask(Method::GET, path, authorization.as_deref(), accept, cap).await?;
-                match answer.status().as_u16() {
-                    200 => Ok(answer),
-                    _ => Err(trouble_of(&answer, &self.address.authority)),
-                }
-            }
-            401 if authorization.is_none() => match challenge(answer.headers()) {
-                // Some give tokens to anyone who asks for one.
-                Ok(challenge @ Challenge::Bearer { .. }) => {
-                    let authorization = self.authorize(&challenge, repository, None, Actions::Pull).await?;
-                    let answer = self.ask(Method::GET, path, authorization.as_deref(), accept, cap).await?;
-                    match answer.status().as_u16() {
-                        200 => Ok(answer),
-                        _ => Err(trouble_of(&answer, &self.address.authority)),
-                    }
-                }
-                _ => Err(trouble_of(&answer, &self.address.authority)),
-            },
             _ => Err(trouble_of(&answer, &self.address.authority)),
         }
     }
@@ -318,7 +309,7 @@ impl RegistryClient {
     /// Whether a URL leads to this very registry.
     pub(super) fn is_own(&self, target: &Uri) -> bool {
         self.address.url().parse::<Uri>().is_ok_and(|own| {
-            own.scheme() == target.scheme() && own.host() == target.host() && port(&own) == port(target)
+            own.scheme() == target.scheme() && own.host() == target.host() && port_of(&own) == port_of(target)
         })
     }
 }

@@ -149,7 +149,3 @@ pub(super) fn told(url: &Uri) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{scheme}://{}{port}{}", url.host().unwrap_or_default(), url.path().trim_end_matches('/'))
 }
-
-pub(super) fn port(url: &Uri) -> u16 {
-    url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 })
-}

@@ -10,11 +10,11 @@ use preflight_core::manifests::Manifests;
 use preflight_core::{Context, Environment, Undecided};
 
 use super::settings::{Images, NodeCredentials, Registries, open_layout, read_authorities};
-use crate::registry::credentials::OwnCredentials;
+use crate::registry::credentials::{Credential, OwnCredentials};
 use crate::registry::layout::Layout;
 use crate::registry::mirrors::{Blocked, Place, RegistriesConf};
 use crate::registry::reference::Reference;
-use crate::registry::{Address, RegistryClient};
+use crate::registry::{Address, RegistryClient, ask_helper};
 
 /// The part of the time that is kept for telling what came of the questions, and the most of it.
 const KEPT: (u32, Duration) = (10, Duration::from_millis(500));
@@ -22,9 +22,9 @@ const KEPT: (u32, Duration) = (10, Duration::from_millis(500));
 pub(super) struct Hub {
     pub(super) registries: Arc<Registries>,
     pub(super) images: Arc<Images>,
-    pub(super) own: Result<OwnCredentials, String>,
+    own: Result<OwnCredentials, String>,
     pub(super) offline: bool,
-    pub(super) deadline: Instant,
+    deadline: Instant,
     environment: Environment,
     mirrors: RegistriesConf,
     layouts: HashMap<String, Arc<Layout>>,
@@ -73,6 +73,24 @@ impl Hub {
 
     pub(super) fn node_credentials(&self, registry: &str) -> Option<NodeCredentials> {
         self.registries.node_credentials(registry)
+    }
+
+    /// This machine's own credential for an image, from its file or from the program that keeps it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the program does not give it.
+    pub(super) async fn own_credential(&self, image: &Reference) -> Result<Option<Arc<Credential>>, String> {
+        let own = self.own.as_ref().map_err(Clone::clone)?;
+        if let Some(credential) = own.lookup(&image.name()) {
+            return Ok(Some(credential));
+        }
+        match own.helper(&image.registry) {
+            Some((helper, registry)) if self.images.credential_helpers => {
+                let asked = ask_helper(helper, &registry, self.deadline).await;
+                asked.map(|credential| credential.map(Arc::new)).map_err(|why| why.to_string())
+            }
+            _ => Ok(None),
+        }
     }
 
     fn is_plain(&self, authority: &str) -> bool {

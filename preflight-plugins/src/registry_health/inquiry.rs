@@ -8,7 +8,7 @@ use super::uses::Use;
 use crate::registry::credentials::Credential;
 use crate::registry::layout::Layout;
 use crate::registry::reference::Reference;
-use crate::registry::{Config, RegistryClient, Resolved, Trouble, ask_helper};
+use crate::registry::{Config, RegistryClient, Resolved, Trouble};
 
 /// Where an image was found.
 #[derive(Clone)]
@@ -149,28 +149,19 @@ pub(super) async fn ask(hub: &Hub, used: &Use<'_>, keys: &Keys) -> Inquiry {
 }
 
 async fn in_layout(layout: &Arc<Layout>, image: &Reference) -> Inquiry {
-    let (layout, image) = (Arc::clone(layout), image.clone());
-    let source = Source::Layout(Arc::clone(&layout));
-    let looked = tokio::task::spawn_blocking(move || layout.resolve(&image)).await;
-    match looked.unwrap_or_else(|_| Err("the layout could not be read".to_owned())) {
-        Ok(Some(resolved)) => {
-            let pull = Pull { found: Some(Found { resolved, source }), failed: Vec::new() };
-            Inquiry { pod: Some(pull), ..Inquiry::default() }
+    let wanted = image.clone();
+    let pull = match from_layout(layout, move |layout| layout.resolve(&wanted)).await {
+        Ok(resolved) => {
+            let source = Source::Layout(Arc::clone(layout));
+            Pull { found: Some(Found { resolved, source }), failed: Vec::new() }
         }
-        Ok(None) => Inquiry {
-            pod: Some(Pull {
-                found: None,
-                failed: vec![Try {
-                    authority: "the layout".to_owned(),
-                    with: None,
-                    is_mirror: false,
-                    trouble: Trouble::Missing { whole_repository: false, words: String::new() },
-                }],
-            }),
-            ..Inquiry::default()
-        },
-        Err(why) => Inquiry { layout: Some(why), ..Inquiry::default() },
-    }
+        Err(Trouble::Malformed { why }) => return Inquiry { layout: Some(why), ..Inquiry::default() },
+        Err(trouble) => {
+            let authority = "the layout".to_owned();
+            Pull { found: None, failed: vec![Try { authority, with: None, is_mirror: false, trouble }] }
+        }
+    };
+    Inquiry { pod: Some(pull), ..Inquiry::default() }
 }
 
 /// Pulls as the kubelet does: with each credential in turn, or without any if there is none; and with each from every
@@ -209,23 +200,10 @@ async fn pull(hub: &Hub, image: &Reference, credentials: &[Arc<Credential>]) -> 
 
 /// Pulls with this machine's own credentials, if it has some for the registry.
 async fn as_oneself(hub: &Hub, image: &Reference) -> Own {
-    let own = match &hub.own {
-        Ok(own) => own,
-        Err(why) => return Own::Unavailable(why.clone()),
-    };
-    let credential = match own.helper(&image.registry) {
-        _ if own.lookup(&image.name()).is_some() => own.lookup(&image.name()),
-        Some((helper, registry)) if hub.images.credential_helpers => {
-            match ask_helper(helper, &registry, hub.deadline).await {
-                Ok(credential) => credential.map(Arc::new),
-                Err(why) => return Own::Unavailable(why.to_string()),
-            }
-        }
-        _ => None,
-    };
-    match credential {
-        None => Own::None,
-        Some(credential) => {
+    match hub.own_credential(image).await {
+        Err(why) => Own::Unavailable(why),
+        Ok(None) => Own::None,
+        Ok(Some(credential)) => {
             let source = credential.source.clone();
             Own::Tried { source, pull: pull(hub, image, &[credential]).await }
         }
@@ -240,7 +218,8 @@ impl Source {
                 client.resolve(repository, digest, credential.as_ref()).await
             }
             Self::Layout(layout) => {
-                from_layout(layout, digest, |layout, digest| layout.manifest(digest)).await
+                let digest = digest.to_owned();
+                from_layout(layout, move |layout| layout.manifest(&digest)).await
             }
         }
     }
@@ -259,18 +238,21 @@ impl Source {
             Self::Registry { client, repository, credential } => {
                 client.config(repository, digest, credential.as_ref()).await
             }
-            Self::Layout(layout) => from_layout(layout, digest, |layout, digest| layout.config(digest)).await,
+            Self::Layout(layout) => {
+                let digest = digest.to_owned();
+                from_layout(layout, move |layout| layout.config(&digest)).await
+            }
         }
     }
 }
 
+/// Reads from a layout's files. `Missing` if it is not there, `Malformed` if they cannot be used.
 async fn from_layout<T: Send + 'static>(
     layout: &Arc<Layout>,
-    digest: &str,
-    read: impl FnOnce(&Layout, &str) -> Result<Option<T>, String> + Send + 'static,
+    read: impl FnOnce(&Layout) -> Result<Option<T>, String> + Send + 'static,
 ) -> Result<T, Trouble> {
-    let (layout, digest) = (Arc::clone(layout), digest.to_owned());
-    let read = tokio::task::spawn_blocking(move || read(&layout, &digest)).await;
+    let layout = Arc::clone(layout);
+    let read = tokio::task::spawn_blocking(move || read(&layout)).await;
     match read.unwrap_or_else(|_| Err("the layout could not be read".to_owned())) {
         Ok(Some(value)) => Ok(value),
         Ok(None) => Err(Trouble::Missing { whole_repository: false, words: String::new() }),

@@ -5,8 +5,8 @@ use preflight_core::{Examination, Remediation, Subject};
 
 use super::hub::Hub;
 use super::{OF_PUSH, PUSH_PERMISSION, PUSH_STORAGE, UPLOAD_LEFT};
+use crate::registry::Push;
 use crate::registry::reference::Reference;
-use crate::registry::{Push, ask_helper};
 
 pub(super) async fn examine(check: &Examination, hub: &Hub) {
     let wanted: Vec<(&str, &str)> = hub
@@ -29,19 +29,7 @@ pub(super) async fn examine(check: &Examination, hub: &Hub) {
             tag: None,
             digest: None,
         };
-        let credential = match &hub.own {
-            Err(why) => return Err(why.clone()),
-            Ok(own) => match (own.lookup(&image.name()), own.helper(registry)) {
-                (Some(credential), _) => Some(credential),
-                (None, Some((helper, asked))) if hub.images.credential_helpers => {
-                    ask_helper(helper, &asked, hub.deadline)
-                        .await
-                        .map_err(|why| why.to_string())?
-                        .map(std::sync::Arc::new)
-                }
-                _ => None,
-            },
-        };
+        let credential = hub.own_credential(&image).await?;
         let client = hub.client(registry, false);
         client.try_push(repository, credential.as_ref()).await.map_err(|trouble| trouble.to_string())
     });
