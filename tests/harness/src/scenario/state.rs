@@ -87,24 +87,28 @@ async fn await_policies(api: &Api) -> io::Result<()> {
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
     });
     let until = std::time::Instant::now() + PATIENCE;
-    let counts = |refused: &crate::ApiError| !refused.to_string().contains("no params found");
-    while !api.dry_run(&probe).await.is_err_and(|refused| counts(&refused))
-        && std::time::Instant::now() < until
-    {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    loop {
+        match api.dry_run(&probe).await {
+            Err(refused) if !refused.to_string().contains("no params found") => return Ok(()),
+            _ if std::time::Instant::now() > until => {
+                return Err(io::Error::other("the API server does not go by the policies that were made"));
+            }
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
     }
-    Ok(())
 }
 
-/// Makes a policy that matches nothing and stays. When the last policy with parameters of a kind goes, the API server
-/// stops to watch that kind and never starts again (`ensureParamsForPolicyLocked`,
+/// Makes a policy that matches nothing and stays, with a binding, without which it does not count. When the last bound
+/// policy with parameters of a kind goes, the API server stops to watch that kind and never starts again
+/// (`calculatePolicyData` and `ensureParamsForPolicyLocked`,
 /// `staging/src/k8s.io/apiserver/pkg/admission/plugin/policy/generic/policy_source.go`, v1.36): later policies would
 /// go by ConfigMaps of long ago.
 async fn keep_parameters(api: &Api) -> io::Result<()> {
+    // What has such a name is not removed between scenarios.
+    let name = "system-parameters";
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
-        // What has such a name is not removed between scenarios.
-        "metadata": {"name": "system-parameters"},
+        "metadata": {"name": name},
         "spec": {
             "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
             "matchConstraints": {"resourceRules": [{
@@ -113,10 +117,17 @@ async fn keep_parameters(api: &Api) -> io::Result<()> {
             "validations": [{"expression": "true"}],
         },
     });
-    match api.create(&policy).await {
-        Err(error) if error.code != 409 => Err(other(error)),
-        _ => Ok(()),
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]},
+    });
+    for object in [policy, binding] {
+        match api.create(&object).await {
+            Err(error) if error.code != 409 => return Err(other(error)),
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 fn other(error: crate::ApiError) -> io::Error {
