@@ -267,14 +267,38 @@ fn drop_lost(all: &mut Value, last: &Value, wanted: &Value) {
     }
 }
 
-fn merge(into: &mut Value, patch: &Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge(into.entry(key.clone()).or_insert(Value::Null), value);
-            }
+/// JSON merge patch (RFC 7396), as client-side apply uses it for custom resources.
+pub(crate) fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        let replaced = std::mem::replace(into, patch.clone());
+        if !replaced.is_object() {
+            without_nulls(into);
         }
-        (into, patch) => *into = patch.clone(),
+        return;
+    };
+    if !into.is_object() {
+        *into = Value::Object(Map::new());
+    }
+    for (key, value) in patch {
+        match into.as_object_mut() {
+            Some(into) if value.is_null() => {
+                into.remove(key);
+            }
+            Some(into) => merge(into.entry(key.clone()).or_insert(Value::Null), value),
+            None => {}
+        }
+    }
+}
+
+/// Fields that are null go from lists too: that is how the server patches (`pruneNulls`, `gopkg.in/evanphx/json-patch.v4`).
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
     }
 }
 
@@ -311,5 +335,19 @@ mod tests {
             &owned,
             &json!({"spec": {"containers": [{"name": "app", "image": "a", "env": []}]}})
         ));
+    }
+
+    #[test]
+    fn patches_are_merged_as_the_server_does() {
+        let cases = [
+            (json!({"a": 1, "b": 2}), json!({"a": null, "c": {"d": null}}), json!({"b": 2, "c": {}})),
+            (json!({"a": [1]}), json!({"a": [{"b": null, "c": 1}, null]}), json!({"a": [{"c": 1}, null]})),
+            (json!({"a": {"b": 1}}), json!({"a": {"c": 1}}), json!({"a": {"b": 1, "c": 1}})),
+            (json!({"a": 1}), json!({"a": {"b": null}}), json!({"a": {}})),
+        ];
+        for (mut into, patch, expected) in cases {
+            merge(&mut into, &patch);
+            assert_eq!(into, expected, "{patch}");
+        }
     }
 }

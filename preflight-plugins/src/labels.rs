@@ -25,6 +25,27 @@ pub fn selects(selector: &Value, labels: &Labels) -> bool {
         })
 }
 
+/// A `LabelSelector` as a query has it. `None` where it asks for nothing, or cannot be written.
+#[must_use]
+pub fn query(selector: &Value) -> Option<String> {
+    let equal = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut parts: Vec<String> =
+        equal.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
+    for wanted in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let key = wanted["key"].as_str()?;
+        let values: Vec<_> =
+            wanted["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        parts.push(match wanted["operator"].as_str()? {
+            "In" => format!("{key} in ({})", values.join(",")),
+            "NotIn" => format!("{key} notin ({})", values.join(",")),
+            "Exists" => key.to_owned(),
+            "DoesNotExist" => format!("!{key}"),
+            _ => return None,
+        });
+    }
+    (!parts.is_empty()).then(|| parts.join(","))
+}
+
 /// The key that a requirement is about.
 #[must_use]
 pub fn key_of(requirement: &Value) -> &str {
@@ -77,6 +98,20 @@ mod tests {
             (expression("app", "Near", &["web"]), false),
         ] {
             assert_eq!(selects(&selector, &labels), selected, "{selector}");
+        }
+    }
+
+    #[test]
+    fn selectors_become_queries() {
+        for (selector, text) in [
+            (json!({"matchLabels": {"a": "b", "c": "d"}}), Some("a=b,c=d")),
+            (
+                json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b", "c"]}, {"key": "x", "operator": "DoesNotExist"}]}),
+                Some("a in (b,c),!x"),
+            ),
+            (json!({}), None),
+        ] {
+            assert_eq!(query(&selector).as_deref(), text);
         }
     }
 }

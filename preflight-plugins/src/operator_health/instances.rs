@@ -2,10 +2,10 @@
 
 use preflight_core::release::{Live, Planned};
 use preflight_core::{Examination, FieldPath, Method, Remediation, RuleCheck, Subject};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::CUSTOM_RESOURCE_INVALID;
-use crate::changes::lose;
+use crate::changes::{lose, merge};
 use crate::schema::{Judgement, Segment, judge, unknown_fields};
 
 /// Violations of one object that are told.
@@ -117,41 +117,6 @@ fn is_null(value: &Value, path: &[Segment]) -> bool {
     found.is_some_and(Value::is_null)
 }
 
-/// JSON merge patch (RFC 7396), as client-side apply uses it for custom resources.
-pub(super) fn merge(into: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        let replaced = std::mem::replace(into, patch.clone());
-        if !replaced.is_object() {
-            without_nulls(into);
-        }
-        return;
-    };
-    if !into.is_object() {
-        *into = Value::Object(Map::new());
-    }
-    for (key, value) in patch {
-        match into.as_object_mut() {
-            Some(into) if value.is_null() => {
-                into.remove(key);
-            }
-            Some(into) => merge(into.entry(key.clone()).or_insert(Value::Null), value),
-            None => {}
-        }
-    }
-}
-
-/// Fields that are null go from lists too: that is how the server patches (`pruneNulls`, `gopkg.in/evanphx/json-patch.v4`).
-fn without_nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|_, field| !field.is_null());
-            fields.values_mut().for_each(without_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_nulls),
-        _ => {}
-    }
-}
-
 fn tell(
     check: &Examination,
     rule: &mut RuleCheck<'_>,
@@ -213,24 +178,4 @@ fn field_path(segments: &[Segment]) -> FieldPath {
         Segment::Key(key) => path.key(key.clone()),
         Segment::Index(at) => path.index(*at),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn patches_are_merged_as_the_server_does() {
-        let cases = [
-            (json!({"a": 1, "b": 2}), json!({"a": null, "c": {"d": null}}), json!({"b": 2, "c": {}})),
-            (json!({"a": [1]}), json!({"a": [{"b": null, "c": 1}, null]}), json!({"a": [{"c": 1}, null]})),
-            (json!({"a": {"b": 1}}), json!({"a": {"c": 1}}), json!({"a": {"b": 1, "c": 1}})),
-            (json!({"a": 1}), json!({"a": {"b": null}}), json!({"a": {}})),
-        ];
-        for (mut into, patch, expected) in cases {
-            merge(&mut into, &patch);
-            assert_eq!(into, expected, "{patch}");
-        }
-    }
 }

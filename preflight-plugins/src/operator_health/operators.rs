@@ -12,6 +12,7 @@ use super::{
     LEADER_LEASE, OF_OPERATORS, OPERATOR_CRASH_LOOP, OPERATOR_MISSING, OPERATOR_NOT_OBSERVED,
     OPERATOR_NOT_READY, pods,
 };
+use crate::labels;
 
 /// How much longer than its duration a Lease may go without being renewed: clocks differ.
 const LENIENCE: i64 = 5;
@@ -134,7 +135,7 @@ async fn pods_of(
 ) -> Result<Vec<Value>, ClusterError> {
     let mut all = Vec::new();
     for (_, object) in workloads {
-        if let Some(selector) = selector_text(&object["spec"]["selector"]) {
+        if let Some(selector) = labels::query(&object["spec"]["selector"]) {
             all.extend(cluster.select(&pods(), namespace, &selector).await?);
         }
     }
@@ -146,26 +147,6 @@ async fn lease(cluster: &Reader, operator: &Operator) -> Result<Option<Arc<Value
         Some((namespace, name)) => cluster.get(&leases(), Some(namespace), name).await,
         None => Ok(None),
     }
-}
-
-/// A `LabelSelector` as a query has it.
-pub(super) fn selector_text(selector: &Value) -> Option<String> {
-    let equal = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut parts: Vec<String> =
-        equal.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
-    for wanted in selector["matchExpressions"].as_array().into_iter().flatten() {
-        let key = wanted["key"].as_str()?;
-        let values: Vec<_> =
-            wanted["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        parts.push(match wanted["operator"].as_str()? {
-            "In" => format!("{key} in ({})", values.join(",")),
-            "NotIn" => format!("{key} notin ({})", values.join(",")),
-            "Exists" => key.to_owned(),
-            "DoesNotExist" => format!("!{key}"),
-            _ => return None,
-        });
-    }
-    (!parts.is_empty()).then(|| parts.join(","))
 }
 
 impl Rules<'_> {
@@ -320,25 +301,4 @@ fn told(operator: &Operator) -> String {
         .or_else(|| one("labelled", &operator.selector))
         .or_else(|| one("the ClusterServiceVersion", &operator.cluster_service_version))
         .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::selector_text;
-
-    #[test]
-    fn selectors_become_queries() {
-        for (selector, text) in [
-            (json!({"matchLabels": {"a": "b", "c": "d"}}), Some("a=b,c=d")),
-            (
-                json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b", "c"]}, {"key": "x", "operator": "DoesNotExist"}]}),
-                Some("a in (b,c),!x"),
-            ),
-            (json!({}), None),
-        ] {
-            assert_eq!(selector_text(&selector).as_deref(), text);
-        }
-    }
 }

@@ -11,9 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ADMISSION_POLICY;
-use super::operators::selector_text;
 use super::requests::{Request, Requests};
-use super::webhooks::{Criteria, Matched};
+use super::webhooks::{Criteria, Matched, Whose};
 use crate::labels;
 
 /// A ValidatingAdmissionPolicy, as far as it is looked at.
@@ -196,7 +195,7 @@ fn matching<'a>(
     discovery: &Discovery,
 ) -> Vec<(&'a Pair<'a>, &'a Request<'a>, Option<String>)> {
     let by = |criteria: &Criteria, request: &Request<'_>| {
-        criteria.of_policy().matches(request, &requests.namespaces, discovery)
+        criteria.matches(Whose::Policy, request, &requests.namespaces, discovery)
     };
     let mut seen = BTreeSet::new();
     let mut all = Vec::new();
@@ -313,7 +312,7 @@ async fn problem(
     if !denies || coming.any(|planned| labels::selects(&selector, &labels::of(&planned.effective))) {
         return Problem::None;
     }
-    let query = selector_text(&selector).unwrap_or_default();
+    let query = labels::query(&selector).unwrap_or_default();
     match cluster.select(&served, namespace.as_deref(), &query).await {
         Ok(found) if found.is_empty() => {
             missing(format!("no {} is selected for its parameters", served.kind))

@@ -1,6 +1,6 @@
 //! The credentials that pods pull with, as the kubelet finds them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use preflight_core::cluster::{Reader, SecretContents};
@@ -41,13 +41,13 @@ pub(super) async fn gather(
     uses: &[Use<'_>],
 ) -> Vec<Keys> {
     let naming = futures::future::join_all(uses.iter().map(|used| named(cluster, release, used))).await;
-    let mut wanted: BTreeMap<(String, String), ()> = BTreeMap::new();
+    let mut wanted = BTreeSet::new();
     for (used, named) in uses.iter().zip(&naming) {
         for secret in named.iter().flat_map(|named| &named.secrets) {
-            wanted.insert((used.namespace().to_owned(), secret.clone()), ());
+            wanted.insert((used.namespace().to_owned(), secret.clone()));
         }
     }
-    let reading = wanted.into_keys().map(|(namespace, name)| async move {
+    let reading = wanted.into_iter().map(|(namespace, name)| async move {
         let contents = contents(hub, cluster, release, &namespace, &name).await;
         ((namespace, name), contents)
     });

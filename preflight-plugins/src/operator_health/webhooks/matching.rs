@@ -23,8 +23,14 @@ pub(in crate::operator_health) struct Criteria {
     namespace_selector: Value,
     object_selector: Value,
     match_conditions: Vec<Condition>,
-    #[serde(skip)]
-    of_policy: bool,
+}
+
+/// Whose criteria they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::operator_health) enum Whose {
+    Webhook,
+    /// A policy's or a binding's.
+    Policy,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -65,13 +71,9 @@ const EXEMPT: [&str; 6] = [
 ];
 
 impl Criteria {
-    /// The same, as a policy's or a binding's.
-    pub(in crate::operator_health) fn of_policy(&self) -> Self {
-        Self { of_policy: true, ..self.clone() }
-    }
-
     pub(in crate::operator_health) fn matches(
         &self,
+        whose: Whose,
         request: &Request<'_>,
         namespaces: &NamespaceLabels,
         discovery: &Discovery,
@@ -84,7 +86,7 @@ impl Criteria {
         let equivalent = self.match_policy.as_deref() != Some("Exact");
         let ruled = |rules: &[Rule]| rules.iter().any(|rule| rule.matches(request, equivalent, discovery));
         // A webhook without rules is called for nothing, a policy or binding without any for everything.
-        let everything = self.of_policy && self.rules.is_empty();
+        let everything = whose == Whose::Policy && self.rules.is_empty();
         if !(everything || ruled(&self.rules)) || ruled(&self.exclude) {
             return Matched::No;
         }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::backend::{Authority, Backends, ClientConfig, Health, authority};
 use super::requests::{Request, Requests};
 use super::{OF_WEBHOOKS, WEBHOOK_AUTHORITY, WEBHOOK_DRY_RUN, WEBHOOK_TIMEOUTS, WEBHOOK_UNAVAILABLE};
-pub(super) use matching::{Criteria, Matched};
+pub(super) use matching::{Criteria, Matched, Whose};
 
 /// How long the API server works on a request that writes, in seconds (`requestTimeoutUpperBound`,
 /// `staging/src/k8s.io/apiserver/pkg/endpoints/handlers/rest.go`, v1.36).
@@ -210,7 +210,7 @@ fn calls<'a>(configured: &Configured, requests: &'a Requests<'_>, discovery: &Di
         if configured.from.is_some_and(is_early) || configured.until.is_some_and(|place| !is_early(place)) {
             continue;
         }
-        match configured.webhook.criteria.matches(request, &requests.namespaces, discovery) {
+        match configured.webhook.criteria.matches(Whose::Webhook, request, &requests.namespaces, discovery) {
             Matched::No => {}
             Matched::Yes => calls.sure.push(request),
             Matched::Unsure(why) => calls.unsure.push((request, why)),
@@ -350,15 +350,21 @@ impl Rules<'_> {
     /// What all webhooks of one request may take together.
     fn time(&mut self, all: &[Configured], calls: &[Calls<'_>], requests: &Requests<'_>) {
         let mut told = BTreeSet::new();
+        // The calls are in the order of the requests.
+        let mut left: Vec<_> = all
+            .iter()
+            .zip(calls)
+            .map(|(one, calls)| (one, calls.sure.iter().peekable(), calls.unsure.iter().peekable()))
+            .collect();
         for request in &requests.all {
             let is_this = |other: &Request<'_>| std::ptr::eq(other, request);
             let (mut called, mut perhaps) = (Vec::new(), Vec::new());
-            for (configured, calls) in all.iter().zip(calls) {
-                if calls.sure.iter().any(|other| is_this(other)) {
-                    called.push(configured);
-                    perhaps.push(configured);
-                } else if calls.unsure.iter().any(|(other, _)| is_this(other)) {
-                    perhaps.push(configured);
+            for (configured, sure, unsure) in &mut left {
+                if sure.next_if(|other| is_this(other)).is_some() {
+                    called.push(*configured);
+                    perhaps.push(*configured);
+                } else if unsure.next_if(|(other, _)| is_this(other)).is_some() {
+                    perhaps.push(*configured);
                 }
             }
             if perhaps.is_empty() {
