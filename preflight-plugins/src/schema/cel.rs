@@ -17,15 +17,13 @@ use super::celscan::{self, Shape};
 use super::celvalue::{
     Converter, any_fraction, any_incomparable, any_repeats, any_sorts, names_sorted, plain, size,
 };
-use super::{Judgement, Kind, Segment, field_schema, flag, lists, shorten, values};
+use super::{Judgement, Kind, Segment, field_schema, flag, lists, on_large_stack, shorten, values};
 
 /// Work that all rules together may make, in values looked at.
 const BUDGET: u64 = 20_000_000;
-/// Rules may recurse as deep as they are long.
-const STACK: usize = 128 << 20;
 const RULES: &str = "x-kubernetes-validations";
 
-/// Evaluates all rules. In a thread of its own, whose stack is large, and whose panics are no answer.
+/// Evaluates all rules.
 pub(super) fn validate(schema: &Value, object: &Value, live: Option<&Value>, judgement: &mut Judgement) {
     if !has_rules(schema) {
         return;
@@ -36,12 +34,7 @@ pub(super) fn validate(schema: &Value, object: &Value, live: Option<&Value>, jud
         walker.node(schema, schema, place, Ratchet { current: live, parent: None });
         walker.found
     };
-    let found = std::thread::scope(|scope| {
-        let thread =
-            std::thread::Builder::new().name("cel".to_owned()).stack_size(STACK).spawn_scoped(scope, work);
-        thread.ok().and_then(|thread| thread.join().ok())
-    });
-    let Some(found) = found else {
+    let Some(found) = on_large_stack(work) else {
         judgement.wonder(&[], "the CEL rules could not be evaluated");
         return;
     };

@@ -5,6 +5,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
 use kube_cel::cel::objects::{Key, Map};
 use kube_cel::cel::{Context, Program, Value as Cel};
 use serde_json::Value;
@@ -229,7 +232,8 @@ pub(super) fn any_fraction(value: &Value) -> bool {
     }
 }
 
-fn raw(value: &Value) -> Cel {
+/// The value as it is, whatever a schema may say of it.
+pub(super) fn raw(value: &Value) -> Cel {
     match value {
         Value::Null => Cel::Null,
         Value::Bool(bool) => Cel::Bool(*bool),
@@ -280,32 +284,11 @@ fn escaped(name: &str) -> String {
         .replace('/', "__slash__")
 }
 
-/// Base64 of the URL alphabet, which is what the server decodes here.
+/// Base64 of the URL alphabet, which is what the server decodes here; only of what both alphabets have.
 fn bytes(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(4) {
-        return None;
-    }
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let body = text.trim_end_matches('=');
-    if text.len() - body.len() > 2 {
-        return None;
-    }
-    let (mut bits, mut count) = (0_u32, 0_u32);
-    for c in body.bytes() {
-        let digit = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            _ => return None,
-        };
-        bits = (bits << 6 | u32::from(digit)) & 0xff_ffff;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push(u8::try_from(bits >> count & 0xff).ok()?);
-        }
-    }
-    Some(out)
+    const LENIENT: GeneralPurpose =
+        GeneralPurpose::new(&URL_SAFE, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
+    text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'=').then(|| LENIENT.decode(text).ok())?
 }
 
 #[cfg(test)]

@@ -1,15 +1,11 @@
 //! One CEL expression over whole objects: the conditions under which a webhook or a policy is called.
 
-use std::collections::HashMap;
-
 use kube_cel::KubeCelExt;
 use kube_cel::cel::{Context, Program, Value as Cel};
 use serde_json::Value;
 
-use super::{celfns, celscan};
-
-/// Rules may recurse as deep as they are long.
-const STACK: usize = 128 << 20;
+use super::celvalue::raw;
+use super::{celfns, celscan, on_large_stack};
 
 /// Whether the expression is true, with these variables; `None` where that cannot be told. Objects come without the
 /// defaults that the server fills in, so a field that is not there is not taken for absent.
@@ -34,36 +30,14 @@ pub(crate) fn condition(expression: &str, variables: &[(&str, &Value)]) -> Optio
         let mut context = Context::default().with_all();
         celfns::register(&mut context);
         for (name, value) in variables {
-            context.add_variable_from_value(*name, to_cel(value)?);
+            context.add_variable_from_value(*name, raw(value));
         }
         match program.execute(&context).ok()? {
             Cel::Bool(holds) => Some(holds),
             _ => None,
         }
     };
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("cel".to_owned()).stack_size(STACK);
-        thread.spawn_scoped(scope, work).ok().and_then(|thread| thread.join().ok()).flatten()
-    })
-}
-
-fn to_cel(value: &Value) -> Option<Cel> {
-    Some(match value {
-        Value::Null => Cel::Null,
-        Value::Bool(is) => Cel::Bool(*is),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(integer), _) => Cel::Int(integer),
-            (None, Some(float)) => Cel::Float(float),
-            _ => return None,
-        },
-        Value::String(text) => text.clone().into(),
-        Value::Array(items) => items.iter().map(to_cel).collect::<Option<Vec<_>>>()?.into(),
-        Value::Object(fields) => {
-            let fields: Option<HashMap<String, Cel>> =
-                fields.iter().map(|(key, value)| Some((key.clone(), to_cel(value)?))).collect();
-            fields?.into()
-        }
-    })
+    on_large_stack(work).flatten()
 }
 
 #[cfg(test)]

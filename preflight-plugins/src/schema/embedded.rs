@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Judgement, Kind, Segment, field_schema, flag, with};
+use super::{Judgement, Kind, Segment, flag, walk, with};
 
 /// Fields of metadata that are strings.
 const TEXTS: [&str; 6] = ["name", "generateName", "namespace", "selfLink", "uid", "resourceVersion"];
@@ -13,34 +13,13 @@ const UNSEEN: [&str; 4] = ["finalizers", "ownerReferences", "managedFields", "de
 
 /// Validates all embedded resources. What is at the root is validated elsewhere.
 pub(super) fn validate(schema: &Value, object: &Value, judgement: &mut Judgement) {
-    walk(schema, object, &mut Vec::new(), judgement);
-}
-
-fn walk(schema: &Value, value: &Value, path: &mut Vec<Segment>, judgement: &mut Judgement) {
-    match value {
-        Value::Object(fields) => {
-            if flag(schema, "x-kubernetes-embedded-resource") {
-                resource(fields, path, judgement);
-            }
-            for (key, field) in fields {
-                if let Some(schema) = field_schema(schema, key) {
-                    path.push(Segment::Key(key.clone()));
-                    walk(schema, field, path, judgement);
-                    path.pop();
-                }
-            }
+    walk(schema, object, &mut Vec::new(), &mut |schema, value, path| {
+        if let Value::Object(fields) = value
+            && flag(schema, "x-kubernetes-embedded-resource")
+        {
+            resource(fields, path, judgement);
         }
-        Value::Array(items) => {
-            if let Some(schema) = schema.get("items") {
-                for (at, item) in items.iter().enumerate() {
-                    path.push(Segment::Index(at));
-                    walk(schema, item, path, judgement);
-                    path.pop();
-                }
-            }
-        }
-        _ => {}
-    }
+    });
 }
 
 fn resource(fields: &Map<String, Value>, path: &[Segment], judgement: &mut Judgement) {

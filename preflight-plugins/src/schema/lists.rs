@@ -7,56 +7,38 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Judgement, Kind, Segment, field_schema, show};
+use super::{Judgement, Kind, Segment, field_schema, show, walk};
 
 /// Looks for duplicates. An update may keep those that are there: if the live object has any, none are counted.
 pub(super) fn validate(schema: &Value, object: &Value, live: Option<&Value>, judgement: &mut Judgement) {
     if let Some(live) = live {
         let mut before = Judgement::default();
-        walk(schema, live, &mut Vec::new(), &mut before);
+        all(schema, live, &mut before);
         if !before.violations.is_empty() {
             return;
         }
     }
-    walk(schema, object, &mut Vec::new(), judgement);
+    all(schema, object, judgement);
 }
 
-fn walk(schema: &Value, value: &Value, path: &mut Vec<Segment>, judgement: &mut Judgement) {
-    match value {
-        Value::Object(fields) => {
-            for (key, field) in fields {
-                if let Some(schema) = field_schema(schema, key) {
-                    path.push(Segment::Key(key.clone()));
-                    walk(schema, field, path, judgement);
-                    path.pop();
-                }
+/// Looks at every list. The root of a resource is an object, so this is never asked of the root.
+fn all(schema: &Value, object: &Value, judgement: &mut Judgement) {
+    walk(schema, object, &mut Vec::new(), &mut |schema, value, path| {
+        let Value::Array(items) = value else { return };
+        match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
+            Some("set") => {
+                duplicates(
+                    items.iter().map(canonical),
+                    |at, item| show(items.get(item).unwrap_or(at)),
+                    items,
+                    path,
+                    judgement,
+                );
             }
+            Some("map") => maps(schema, items, path, judgement),
+            _ => {}
         }
-        Value::Array(items) => {
-            // The root of a resource is an object, so this is never asked of the root.
-            match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
-                Some("set") => {
-                    duplicates(
-                        items.iter().map(canonical),
-                        |at, item| show(items.get(item).unwrap_or(at)),
-                        items,
-                        path,
-                        judgement,
-                    );
-                }
-                Some("map") => maps(schema, items, path, judgement),
-                _ => {}
-            }
-            if let Some(schema) = schema.get("items") {
-                for (at, item) in items.iter().enumerate() {
-                    path.push(Segment::Index(at));
-                    walk(schema, item, path, judgement);
-                    path.pop();
-                }
-            }
-        }
-        _ => {}
-    }
+    });
 }
 
 fn maps(schema: &Value, items: &[Value], path: &mut Vec<Segment>, judgement: &mut Judgement) {

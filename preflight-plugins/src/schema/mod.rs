@@ -154,6 +154,43 @@ impl Judgement {
     }
 }
 
+/// Evaluates CEL in a thread of its own: expressions recurse as deep as they are long, so its stack is large, and a
+/// panic is no answer.
+fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    const STACK: usize = 128 << 20;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("cel".to_owned()).stack_size(STACK);
+        thread.spawn_scoped(scope, work).ok()?.join().ok()
+    })
+}
+
+/// Goes through an object and its schema together, the outer values first.
+fn walk(
+    schema: &Value,
+    value: &Value,
+    path: &mut Vec<Segment>,
+    visit: &mut impl FnMut(&Value, &Value, &mut Vec<Segment>),
+) {
+    visit(schema, value, path);
+    let mut below = |segment, schema: Option<&Value>, value| {
+        if let Some(schema) = schema {
+            path.push(segment);
+            walk(schema, value, path, visit);
+            path.pop();
+        }
+    };
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .for_each(|(key, field)| below(Segment::Key(key.clone()), field_schema(schema, key), field)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(at, item)| below(Segment::Index(at), schema.get("items"), item)),
+        _ => {}
+    }
+}
+
 /// Whether a value is nested deeper than so many levels.
 fn deeper(value: &Value, levels: usize) -> bool {
     match (value, levels.checked_sub(1)) {
