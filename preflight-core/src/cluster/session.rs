@@ -201,17 +201,17 @@ impl Session {
     ) -> Result<Option<Arc<Value>>, ClusterError> {
         let session = Arc::clone(self);
         let asked = get(&path, accept);
-        let ask = move || {
-            async move {
-                match session.ask(&asked).await {
-                    Ok(reply) => decode::<Value>(&asked, &reply).map(|value| Some(Arc::new(value))),
-                    Err(error) if matches!(error.kind(), ClusterErrorKind::NotFound) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            }
-            .boxed()
-        };
+        let ask = move || async move { Ok(session.found(&asked).await?.map(Arc::new)) }.boxed();
         self.objects.join(path, ask).await
+    }
+
+    /// An object, or that there is none.
+    async fn found(self: &Arc<Self>, asked: &Asked) -> Result<Option<Value>, ClusterError> {
+        match self.ask(asked).await {
+            Ok(reply) => decode(asked, &reply).map(Some),
+            Err(error) if matches!(error.kind(), ClusterErrorKind::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// A Secret with its contents.
@@ -226,17 +226,8 @@ impl Session {
         let session = Arc::clone(self);
         let asked = get(&path, JSON);
         let ask = move || {
-            async move {
-                match session.ask(&asked).await {
-                    Ok(reply) => {
-                        let object = decode::<Value>(&asked, &reply)?;
-                        Ok(Some(Arc::new(SecretContents::of(&object))))
-                    }
-                    Err(error) if matches!(error.kind(), ClusterErrorKind::NotFound) => Ok(None),
-                    Err(error) => Err(error),
-                }
-            }
-            .boxed()
+            let contents = |object: Value| Arc::new(SecretContents::of(&object));
+            async move { Ok(session.found(&asked).await?.map(contents)) }.boxed()
         };
         self.secrets.join(path, ask).await
     }

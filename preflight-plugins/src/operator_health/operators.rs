@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use preflight_core::cluster::{ClusterError, Reader, Resource};
 use preflight_core::{Context, Examination, Remediation, RuleCheck, Subject};
@@ -71,7 +72,7 @@ pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Re
         .0
         .values()
         .map(|operator| async { futures::join!(find(cluster, operator), lease(cluster, operator)) });
-    let found = futures::future::join_all(looking).await;
+    let found = join_all(looking).await;
     let mut rules = Rules {
         check,
         missing: check.rule(&OPERATOR_MISSING),
@@ -116,9 +117,12 @@ async fn find(cluster: &Reader, operator: &Operator) -> Result<Found, ClusterErr
         }
     }
     if let Some(selector) = &operator.selector {
-        for resource in workloads() {
-            let selected = cluster.select(&resource, namespace, selector).await?;
-            found.workloads.extend(selected.into_iter().map(|object| (resource.clone(), Arc::new(object))));
+        let selecting = workloads().map(|resource| async move {
+            let selected = cluster.select(&resource, namespace, selector).await;
+            (resource, selected)
+        });
+        for (resource, selected) in join_all(selecting).await {
+            found.workloads.extend(selected?.into_iter().map(|object| (resource.clone(), Arc::new(object))));
         }
     }
     if let Some(name) = &operator.cluster_service_version {
@@ -133,13 +137,11 @@ async fn pods_of(
     workloads: &[(Resource, Arc<Value>)],
     namespace: Option<&str>,
 ) -> Result<Vec<Value>, ClusterError> {
-    let mut all = Vec::new();
-    for (_, object) in workloads {
-        if let Some(selector) = labels::query(&object["spec"]["selector"]) {
-            all.extend(cluster.select(&pods(), namespace, &selector).await?);
-        }
-    }
-    Ok(all)
+    let selectors = workloads.iter().filter_map(|(_, object)| labels::query(&object["spec"]["selector"]));
+    let selecting =
+        selectors.map(|selector| async move { cluster.select(&pods(), namespace, &selector).await });
+    let found: Result<Vec<_>, _> = join_all(selecting).await.into_iter().collect();
+    Ok(found?.concat())
 }
 
 async fn lease(cluster: &Reader, operator: &Operator) -> Result<Option<Arc<Value>>, ClusterError> {
