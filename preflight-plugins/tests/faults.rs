@@ -13,7 +13,7 @@ use preflight_core::{
 };
 use serde_json::json;
 
-use support::{Answer, ApiServer, HANGS_UP, ok, status};
+use support::{Answer, ApiServer, HANGS_UP, ok, status, told};
 
 type Handler = Arc<dyn Fn(&str, &str) -> Answer + Send + Sync>;
 
@@ -66,20 +66,6 @@ async fn ask(server: &ApiServer, environment: &str) -> Report {
         .unwrap()
         .finish()
         .await
-}
-
-/// The outcomes that are not a pass, by rule.
-fn told(report: &Report) -> BTreeMap<String, &'static str> {
-    let name = |outcome: &Outcome| match outcome {
-        Outcome::Failed => Some("failed"),
-        Outcome::Warning => Some("warning"),
-        Outcome::Unknown { .. } => Some("unknown"),
-        Outcome::Skipped { .. } => Some("skipped"),
-        _ => None,
-    };
-    let rules = report.checks.iter().flat_map(|check| &check.rules);
-    let id = |rule: &str| rule.trim_start_matches("cluster-connectivity/").to_owned();
-    rules.filter_map(|rule| Some((id(&rule.rule), name(&rule.outcome)?))).collect()
 }
 
 /// Asks a server with that fault, and expects that decision and those outcomes, and no others but skipped ones.

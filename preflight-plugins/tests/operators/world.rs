@@ -10,7 +10,7 @@ use preflight_core::{Decision, Environments, Manifests, Outcome, Preflight, Repo
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, ApiServer, Asked, ok, status};
+use crate::support::{Answer, ApiServer, Asked, id, ok, status, told};
 
 pub const VALIDATING: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
 pub const MUTATING: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
@@ -159,23 +159,6 @@ async fn ask(case: &Case) -> Report {
         .unwrap()
         .finish()
         .await
-}
-
-fn id(rule: &str) -> String {
-    rule.trim_start_matches("operator-health/").to_owned()
-}
-
-/// The rules that are neither passed nor without anything to examine.
-fn told(report: &Report) -> BTreeMap<String, &'static str> {
-    let name = |outcome: &Outcome| match outcome {
-        Outcome::Failed => Some("failed"),
-        Outcome::Warning => Some("warning"),
-        Outcome::Unknown { .. } => Some("unknown"),
-        Outcome::Skipped { .. } => Some("skipped"),
-        _ => None,
-    };
-    let rules = report.checks.iter().flat_map(|check| &check.rules);
-    rules.filter_map(|rule| Some((id(&rule.rule), name(&rule.outcome)?))).collect()
 }
 
 fn passed(report: &Report) -> Vec<String> {

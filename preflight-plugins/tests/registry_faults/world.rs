@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use preflight_core::{Decision, Environments, Manifests, Outcome, Preflight, Report};
+use preflight_core::{Decision, Environments, Manifests, Preflight, Report};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Answer, ApiServer, Asked, Handler, Server, ok, status};
+use crate::support::{self, Answer, ApiServer, Asked, Handler, Server, ok, status};
 
 pub const USER: &str = "puller";
 pub const PASSWORD: &str = "password-canary";
@@ -154,16 +154,8 @@ fn judge(fault: &Fault, report: &Report, server: &Server) -> Vec<String> {
 /// The outcomes that are neither a pass nor skipped, by rule. Whatever keeps an image from being asked for
 /// leaves `image-missing` unknown too: beside its cause it is not told.
 pub fn told(report: &Report) -> BTreeMap<String, &'static str> {
-    let name = |outcome: &Outcome| match outcome {
-        Outcome::Failed => Some("failed"),
-        Outcome::Warning => Some("warning"),
-        Outcome::Unknown { .. } => Some("unknown"),
-        _ => None,
-    };
-    let rules = report.checks.iter().flat_map(|check| &check.rules);
-    let id = |rule: &str| rule.trim_start_matches("registry-health/").to_owned();
-    let mut told: BTreeMap<_, _> =
-        rules.filter_map(|rule| Some((id(&rule.rule), name(&rule.outcome)?))).collect();
+    let mut told = support::told(report);
+    told.retain(|_, outcome| *outcome != "skipped");
     if told.len() > 1 && told.get("image-missing") == Some(&"unknown") {
         told.remove("image-missing");
     }

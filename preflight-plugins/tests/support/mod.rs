@@ -1,11 +1,12 @@
 //! Servers on the loopback that answer as they are told, and note what they were asked; an API server among them.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use preflight_core::Cluster;
 use preflight_core::cluster::AccessOptions;
+use preflight_core::{Cluster, Outcome, Report};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -141,6 +142,24 @@ pub fn ok(value: &Value) -> Answer {
 pub fn status(code: u16, message: &str) -> Answer {
     let body = json!({"kind": "Status", "apiVersion": "v1", "code": code, "message": message});
     (code, String::new(), body.to_string())
+}
+
+/// What came of the rules that neither passed nor had nothing to examine, by their ids within their check.
+pub fn told(report: &Report) -> BTreeMap<String, &'static str> {
+    let name = |outcome: &Outcome| match outcome {
+        Outcome::Failed => Some("failed"),
+        Outcome::Warning => Some("warning"),
+        Outcome::Unknown { .. } => Some("unknown"),
+        Outcome::Skipped { .. } => Some("skipped"),
+        _ => None,
+    };
+    let rules = report.checks.iter().flat_map(|check| &check.rules);
+    rules.filter_map(|rule| Some((id(&rule.rule), name(&rule.outcome)?))).collect()
+}
+
+/// A rule's id within its check.
+pub fn id(rule: &str) -> String {
+    rule.split_once('/').map_or(rule, |(_, id)| id).to_owned()
 }
 
 /// An API server, and the kubeconfig that leads to it.

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
-};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
 use serde_json::json;
+
+use crate::certificates;
 
 /// Someone who talks to the API server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,21 +54,16 @@ fn other(error: impl std::fmt::Display) -> io::Error {
 impl Credentials {
     /// Makes everything, and writes what the control plane reads.
     pub(crate) fn create(folder: &Path) -> io::Result<Self> {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        params.distinguished_name.push(DnType::CommonName, "harness-ca");
+        let params = certificates::authority("harness-ca");
         let key = KeyPair::generate().map_err(other)?;
         let certificate = params.self_signed(&key).map_err(other)?;
         let ca_pem = certificate.pem();
         let ca = Issuer::new(params, key);
         let service_accounts = KeyPair::generate().map_err(other)?;
 
-        let mut server = CertificateParams::new(vec!["localhost".to_owned()]).map_err(other)?;
-        server.subject_alt_names.push(SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()));
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let server_key = KeyPair::generate().map_err(other)?;
-        let server = server.signed_by(&server_key, &ca).map_err(other)?;
+        let mut server = certificates::loopback_server();
+        server.subject_alt_names.push(SanType::DnsName("localhost".try_into().map_err(other)?));
+        let (server, server_key) = certificates::sign(&server, &ca)?;
 
         fs::write(folder.join("ca.crt"), &ca_pem)?;
         fs::write(folder.join("server.crt"), server.pem())?;

@@ -8,6 +8,7 @@
 mod api;
 mod apply;
 mod assets;
+mod certificates;
 mod control_plane;
 mod credentials;
 mod images;

@@ -6,13 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use crate::certificates;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -47,12 +46,13 @@ impl Authority {
         let pem = |params: &CertificateParams, key: &KeyPair| {
             params.self_signed(key).map(|certificate| certificate.pem()).map_err(other)
         };
-        let params = ca("harness-webhook-ca");
+        let params = certificates::authority("harness-webhook-ca");
         let mut expired = params.clone();
         (expired.not_before, expired.not_after) = validity(Serving::Expired);
         let mut expiring = params.clone();
         expiring.not_after = (SystemTime::now() + 3 * DAY).into();
-        let unrelated = pem(&ca("harness-other-ca"), &KeyPair::generate().map_err(other)?)?;
+        let unrelated =
+            pem(&certificates::authority("harness-other-ca"), &KeyPair::generate().map_err(other)?)?;
         let certificates = [
             ("CA", pem(&params, &key)?),
             ("EXPIRED_CA", pem(&expired, &key)?),
@@ -75,8 +75,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, "harness-webhook");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         (params.not_before, params.not_after) = validity(how);
-        let key = KeyPair::generate().map_err(other)?;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(other)?;
+        let (certificate, key) = certificates::sign(&params, &self.issuer)?;
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(other)?
@@ -88,14 +87,6 @@ impl Authority {
             .map_err(other)?;
         Ok(Arc::new(config))
     }
-}
-
-fn ca(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
 }
 
 /// From when and until when a certificate is valid.
