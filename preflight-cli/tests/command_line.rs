@@ -313,6 +313,31 @@ fn offline_asks_no_registry() {
 
 /// Pull secrets are read by name, and only where that is asked for.
 #[test]
+fn an_image_that_a_layout_lacks_is_copied_into_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(storefront("manifests/40-web.yaml")).unwrap();
+    let manifest = folder.path().join("web.yaml");
+    fs::write(&manifest, text.replace("storefront/web:1.4.2", "storefront/web:99")).unwrap();
+    let output = preflight(&[
+        "-f",
+        manifest.to_str().unwrap(),
+        "-e",
+        "dev",
+        "--config",
+        &storefront("environments.yaml"),
+        "--snapshot",
+        &storefront("cluster.snapshot.yaml"),
+        "--check",
+        "registry-health",
+    ]);
+    let image = "registry.example.com/storefront/web:99";
+    assert_eq!(code(&output), 3, "{}", out(&output));
+    assert!(out(&output).contains(&format!("{image} is not in the layout oci:images")), "{}", out(&output));
+    let command = format!("skopeo copy --all docker://{image} oci:{}:{image}", storefront("images"));
+    assert!(out(&output).contains(&command), "{}", out(&output));
+}
+
+#[test]
 fn the_role_names_pull_secrets_if_asked() {
     let folder = tempfile::tempdir().unwrap();
     let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {imagePullSecrets: [{name: pull}], containers: [{name: a, image: a}]}}";

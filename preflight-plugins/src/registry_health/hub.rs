@@ -75,6 +75,12 @@ impl Hub {
         self.registries.node_credentials(registry)
     }
 
+    /// The command that copies an image into the folder of a layout, as the environment names it.
+    pub(super) fn copy_into(&self, folder: &str, image: &Reference) -> String {
+        let folder = self.environment.path(folder);
+        format!("skopeo copy --all docker://{image} oci:{}:{image}", folder.display())
+    }
+
     /// This machine's own credential for an image, from its file or from the program that keeps it.
     ///
     /// # Errors

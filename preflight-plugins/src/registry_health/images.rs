@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::contact::rule_of;
 use super::content::content;
 use super::hub::Hub;
-use super::inquiry::{Inquiry, NotAsked, Own};
+use super::inquiry::{Inquiry, NotAsked, Own, Try};
 use super::secrets::{Keys, make_secret};
 use super::settings::NodeCredentials;
 use super::uses::{Policy, RunAs, Use};
@@ -433,14 +433,7 @@ impl Rules<'_> {
             .find(|tried| !matches!(tried.trouble, Trouble::Missing { .. }));
         if let (Some(missing), true, None) = (missing, shown, others) {
             self.missing.examined();
-            let at = match missing.authority == image.registry {
-                true => String::new(),
-                false => format!(" (at {})", missing.authority),
-            };
-            let message =
-                format!("{} is not there: {}{at} says that {}", used.text, image.registry, missing.trouble);
-            let remedy = Remediation::new("Push the image, or correct its reference")
-                .command(self.hub.skopeo("list-tags", &image.registry, &image.name()));
+            let (message, remedy) = self.not_there(used, image, missing);
             tell(used, &mut self.missing, message, remedy);
             return self.check.set_aside(OF_CONTENT, "an image is not there");
         }
@@ -458,6 +451,30 @@ impl Rules<'_> {
         // Who accepts not knowing whether the pods may pull it has not accepted that it may not be there.
         self.missing.unknown(format!("{why}{last}"), advice);
         self.check.set_aside(OF_CONTENT, &why);
+    }
+
+    fn not_there(&self, used: &Use<'_>, image: &Reference, missing: &Try) -> (String, Remediation) {
+        let (text, registry) = (&used.text, &image.registry);
+        let layout = self.hub.registries.of(registry).and_then(|entry| entry.layout.as_deref());
+        if let Some(layout) = layout {
+            let copy = Remediation::new("Copy the image into the layout, or correct its reference");
+            // An archive is written once.
+            let copy = match layout.strip_prefix("oci:") {
+                Some(folder) => copy.command(self.hub.copy_into(folder, image)),
+                None => copy,
+            };
+            return (format!("{text} is not in the layout {layout}"), copy);
+        }
+        let at = match missing.authority == *registry {
+            true => String::new(),
+            false => format!(" (at {})", missing.authority),
+        };
+        let remedy = Remediation::new("Push the image, or correct its reference").command(self.hub.skopeo(
+            "list-tags",
+            registry,
+            &image.name(),
+        ));
+        (format!("{text} is not there: {registry}{at} says that {}", missing.trouble), remedy)
     }
 
     fn conclude(self) {
