@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use preflight_core::Method;
 use preflight_core::release::{Action, Live, Planned};
+use preflight_core::{Method, Quantity};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 /// Where `kubectl apply` keeps what it applied last.
@@ -205,30 +206,10 @@ fn says_nothing(value: &Value) -> bool {
     }
 }
 
-/// A quantity in billionths: `0.5` and `500m` are the same.
-fn quantity(value: &Value) -> Option<i128> {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let scale: i128 = match suffix {
-        "n" => 1,
-        "u" => 1_000,
-        "m" => 1_000_000,
-        "" => 1_000_000_000,
-        "k" => 1_000_000_000_000,
-        "M" => 1_000_000_000_000_000,
-        "G" => 1_000_000_000_000_000_000,
-        "Ki" => 1_000_000_000 << 10,
-        "Mi" => 1_000_000_000 << 20,
-        "Gi" => 1_000_000_000 << 30,
-        "Ti" => 1_000_000_000 << 40,
-        _ => return None,
-    };
-    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-    let digits = format!("{whole}{part}");
-    let value: i128 = digits.parse().ok()?;
-    let divisor = 10_i128.checked_pow(u32::try_from(part.len()).ok()?)?;
-    value.checked_mul(scale).filter(|value| value % divisor == 0).map(|value| value / divisor)
+/// `0.5` and `500m` are the same. What is too large to be told exactly is none, nor is nothing at all.
+fn quantity(value: &Value) -> Option<Quantity> {
+    let written = Quantity::deserialize(value).ok().filter(|_| !value.is_null())?;
+    (Quantity::MIN < written && written < Quantity::MAX).then_some(written)
 }
 
 /// What will be there: what is there, with what is written laid over it, and without what client-side apply takes

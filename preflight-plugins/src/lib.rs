@@ -3,11 +3,23 @@
 //! [`builtin`] gives them all. Each is a module of its own, behind a feature of its own; nothing is registered by
 //! magic, so what is in the slice is what runs.
 
-#[cfg(any(feature = "operator-health", feature = "registry-health"))]
+#[cfg(any(feature = "resource-capacity", feature = "storage-validation"))]
+pub mod capacity;
+#[cfg(any(
+    feature = "operator-health",
+    feature = "registry-health",
+    feature = "resource-capacity",
+    feature = "storage-validation"
+))]
 mod changes;
 #[cfg(feature = "cluster-connectivity")]
 pub mod cluster_connectivity;
-#[cfg(any(feature = "operator-health", feature = "registry-health"))]
+#[cfg(any(
+    feature = "operator-health",
+    feature = "registry-health",
+    feature = "resource-capacity",
+    feature = "storage-validation"
+))]
 pub mod labels;
 #[cfg(feature = "manifests")]
 pub mod manifests;
@@ -21,15 +33,21 @@ pub mod operator_health;
 pub mod registry;
 #[cfg(feature = "registry-health")]
 pub mod registry_health;
+#[cfg(feature = "resource-capacity")]
+pub mod resource_capacity;
 #[cfg(feature = "operator-health")]
 mod schema;
 mod settings;
+#[cfg(any(feature = "resource-capacity", feature = "storage-validation"))]
+pub mod storage;
+#[cfg(feature = "storage-validation")]
+pub mod storage_validation;
 
 use std::sync::Arc;
 
 use preflight_core::{Plugin, SettingsSpec};
 
-pub use settings::{CveThreshold, ResourceThresholds, Security};
+pub use settings::{CveThreshold, Security};
 
 /// Every check that is built in, in the order in which reports tell them.
 #[must_use]
@@ -43,6 +61,10 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
         Arc::new(registry_health::RegistryHealth),
         #[cfg(feature = "operator-health")]
         Arc::new(operator_health::OperatorHealth),
+        #[cfg(feature = "resource-capacity")]
+        Arc::new(resource_capacity::ResourceCapacity),
+        #[cfg(feature = "storage-validation")]
+        Arc::new(storage_validation::StorageValidation),
     ]
 }
 
@@ -50,5 +72,5 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
 /// were set aside.
 #[must_use]
 pub fn known_settings() -> Vec<SettingsSpec> {
-    vec![SettingsSpec::of::<ResourceThresholds>(), SettingsSpec::of::<Security>()]
+    vec![SettingsSpec::of::<Security>()]
 }

@@ -5,23 +5,6 @@ use preflight_core::Settings;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// How much of the cluster may be requested after the release.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct ResourceThresholds {
-    /// Percent of the allocatable CPU.
-    #[schemars(range(min = 0, max = 100))]
-    pub cpu_percent: Option<u8>,
-    /// Percent of the allocatable memory.
-    #[schemars(range(min = 0, max = 100))]
-    pub memory_percent: Option<u8>,
-}
-
-impl Settings for ResourceThresholds {
-    const SECTION: &'static str = "resource_thresholds";
-}
-
 /// What images must and must not have.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -145,6 +145,13 @@ pub struct Listed<V> {
     items: BTreeMap<(String, String), V>,
 }
 
+impl<V> Default for Listed<V> {
+    /// No objects.
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<V> Listed<V> {
     pub(crate) const fn new() -> Self {
         Self { items: BTreeMap::new() }

@@ -1,0 +1,186 @@
+//! LimitRanges: what they give to pods, and what they refuse (`plugin/pkg/admission/limitranger/admission.go` and
+//! `pkg/apis/core/v1/defaults.go`, v1.36).
+
+use std::collections::BTreeSet;
+
+use preflight_core::{Quantity, view};
+use serde::Deserialize;
+
+use super::requests::{self, Containers, Requirements, ResourceList};
+
+/// A LimitRange.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct LimitRange {
+    spec: Spec,
+}
+
+view!(LimitRange: namespaced "" "v1" "limitranges" "LimitRange");
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    limits: Vec<Item>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Item {
+    #[serde(rename = "type")]
+    kind: String,
+    min: ResourceList,
+    max: ResourceList,
+    default: ResourceList,
+    default_request: ResourceList,
+    max_limit_request_ratio: ResourceList,
+}
+
+impl Item {
+    /// What is not said follows from what is said (`SetDefaults_LimitRangeItem`).
+    fn completed(&self) -> Self {
+        let mut item = self.clone();
+        if item.kind == "Container" {
+            let fill = |into: &mut ResourceList, from: &ResourceList| {
+                for (name, amount) in from {
+                    into.entry(name.clone()).or_insert(*amount);
+                }
+            };
+            fill(&mut item.default, &self.max);
+            let limits = item.default.clone();
+            fill(&mut item.default_request, &limits);
+            fill(&mut item.default_request, &self.min);
+        }
+        item
+    }
+}
+
+impl LimitRange {
+    /// Gives containers that say nothing what it has for them.
+    pub fn give(&self, containers: &mut Containers) {
+        for item in self.spec.limits.iter().filter(|item| item.kind == "Container") {
+            let item = item.completed();
+            for container in containers.containers.iter_mut().chain(&mut containers.init_containers) {
+                let Requirements { requests, limits, .. } = &mut container.resources;
+                for (into, from) in [(limits, &item.default), (requests, &item.default_request)] {
+                    for (name, amount) in from {
+                        into.entry(name.clone()).or_insert(*amount);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why it refuses a pod; empty if it does not.
+    #[must_use]
+    pub fn refuses(&self, containers: &Containers) -> Vec<String> {
+        let mut why = Vec::new();
+        for item in &self.spec.limits {
+            match item.kind.as_str() {
+                "Container" => {
+                    for container in containers.containers.iter().chain(&containers.init_containers) {
+                        let Requirements { requests, limits, .. } = &container.resources;
+                        let whose = format!("container {:?}", container.name);
+                        why.extend(item.refuses(&whose, requests, limits));
+                    }
+                }
+                "Pod" => {
+                    let mut own = containers.clone();
+                    own.overhead.clear();
+                    why.extend(item.refuses("the pod", &requests::requests(&own), &requests::limits(&own)));
+                }
+                _ => {}
+            }
+        }
+        why
+    }
+
+    /// Why it refuses a claim of that size; empty if it does not.
+    #[must_use]
+    pub fn refuses_claim(&self, size: Quantity) -> Vec<String> {
+        let of_claims = self.spec.limits.iter().filter(|item| item.kind == "PersistentVolumeClaim");
+        let mut why = Vec::new();
+        for item in of_claims {
+            match (item.min.get("storage"), item.max.get("storage")) {
+                (Some(min), _) if size < *min => {
+                    why.push(format!("a claim must request {min} at least, and it requests {size}"));
+                }
+                (_, Some(max)) if size > *max => {
+                    why.push(format!("a claim may request {max} at most, and it requests {size}"));
+                }
+                _ => {}
+            }
+        }
+        why
+    }
+}
+
+impl Item {
+    fn refuses(&self, whose: &str, requests: &ResourceList, limits: &ResourceList) -> Vec<String> {
+        let mut why = Vec::new();
+        for (name, min) in &self.min {
+            match (requests.get(name), limits.get(name)) {
+                (None, _) => why.push(format!("{whose} must request {min} {name} at least, and requests none")),
+                (Some(request), _) if request < min => {
+                    why.push(format!("{whose} must request {min} {name} at least, and requests {request}"));
+                }
+                (_, Some(limit)) if limit < min => {
+                    why.push(format!("{whose} must have a limit of {min} {name} at least, and has {limit}"));
+                }
+                _ => {}
+            }
+        }
+        for (name, max) in &self.max {
+            match (requests.get(name), limits.get(name)) {
+                (_, None) => why.push(format!("{whose} must have a limit of {max} {name} at most, and has none")),
+                (_, Some(limit)) if limit > max => {
+                    why.push(format!("{whose} may have a limit of {max} {name} at most, and has {limit}"));
+                }
+                (Some(request), _) if request > max => {
+                    why.push(format!("{whose} may request {max} {name} at most, and requests {request}"));
+                }
+                _ => {}
+            }
+        }
+        for (name, ratio) in &self.max_limit_request_ratio {
+            let (request, limit) = (
+                requests.get(name).copied().unwrap_or_default(),
+                limits.get(name).copied().unwrap_or_default(),
+            );
+            if request.is_zero() || limit.is_zero() {
+                why.push(format!("{whose} must have a request and a limit for {name}"));
+            } else if exceeds(limit, request, *ratio) {
+                why.push(format!("{whose} may have {ratio} times its request of {request} {name} as limit, and has {limit}"));
+            }
+        }
+        why
+    }
+}
+
+/// Whether the limit is more than `ratio` times the request, in thousandths.
+fn exceeds(limit: Quantity, request: Quantity, ratio: Quantity) -> bool {
+    i128::from(limit.milli_value()) * 1000 > i128::from(request.milli_value()) * i128::from(ratio.milli_value())
+}
+
+/// Requests that are not said are the limits (`SetDefaults_Pod`).
+pub fn requests_from_limits(containers: &mut Containers) {
+    for container in containers.containers.iter_mut().chain(&mut containers.init_containers) {
+        let Requirements { requests, limits, .. } = &mut container.resources;
+        for (name, amount) in limits {
+            requests.entry(name.clone()).or_insert(*amount);
+        }
+    }
+}
+
+/// Requests above their limits, which no pod may have.
+#[must_use]
+pub fn above_limits(containers: &Containers) -> Vec<String> {
+    let mut why = BTreeSet::new();
+    for container in containers.containers.iter().chain(&containers.init_containers) {
+        for (name, request) in &container.resources.requests {
+            if let Some(limit) = container.resources.limits.get(name).filter(|limit| request > *limit) {
+                why.insert(format!("container {:?} requests {request} {name}, more than its limit of {limit}", container.name));
+            }
+        }
+    }
+    why.into_iter().collect()
+}

@@ -1,0 +1,319 @@
+//! ResourceQuotas: what counts against which, and what still goes through.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use preflight_core::{Quantity, view};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::requests::{self, ResourceList};
+use super::view::{PodSpec, PodTerm};
+use crate::labels::meets;
+
+/// What pods must say of themselves where a quota counts it (`validationSet`,
+/// `pkg/quota/v1/evaluator/core/pods.go`, v1.36).
+const MUST_BE_SAID: [&str; 6] =
+    ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
+/// What a quota with scopes may count of pods.
+const OF_PODS: [&str; 4] = ["pods", "count/pods", "cpu", "memory"];
+
+/// A ResourceQuota as it is read.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ResourceQuota {
+    spec: Spec,
+    status: Status,
+}
+
+view!(ResourceQuota: namespaced "" "v1" "resourcequotas" "ResourceQuota");
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    hard: ResourceList,
+    scopes: Vec<String>,
+    scope_selector: Option<ScopeSelector>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ScopeSelector {
+    match_expressions: Vec<Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    hard: ResourceList,
+    used: ResourceList,
+}
+
+/// What a quota goes by beside names of resources.
+#[derive(Debug, Clone, Default)]
+pub struct Traits {
+    /// Whether the object is a pod.
+    pub is_pod: bool,
+    /// Whether the pod's time is limited.
+    pub terminating: bool,
+    /// Whether the pod requests nothing.
+    pub best_effort: bool,
+    /// The pod's PriorityClass.
+    pub priority_class: String,
+    /// Whether the pod's affinity looks into other namespaces.
+    pub across_namespaces: bool,
+    /// What the containers say nothing of, as a quota names it, and which containers.
+    pub unsaid: BTreeMap<&'static str, Vec<String>>,
+}
+
+/// What an object counts for.
+#[derive(Debug, Clone, Default)]
+pub struct Charge {
+    /// The object's namespace.
+    pub namespace: String,
+    /// How much of what, as quotas name it.
+    pub amounts: ResourceList,
+    /// What scopes go by.
+    pub traits: Traits,
+}
+
+impl Charge {
+    /// One object of a kind, by its plural and group.
+    #[must_use]
+    pub fn object(namespace: &str, plural: &str, group: &str) -> Self {
+        let counted = if group.is_empty() { format!("count/{plural}") } else { format!("count/{plural}.{group}") };
+        let mut amounts = ResourceList::from([(counted, Quantity::from_value(1))]);
+        let old = ["configmaps", "persistentvolumeclaims", "replicationcontrollers", "resourcequotas", "secrets", "services"];
+        if group.is_empty() && old.contains(&plural) {
+            amounts.insert(plural.to_owned(), Quantity::from_value(1));
+        }
+        Self { namespace: namespace.to_owned(), amounts, traits: Traits::default() }
+    }
+
+    /// A pod that is there, or will be (`PodUsageFunc`).
+    #[must_use]
+    pub fn pod(namespace: &str, spec: &PodSpec, requests: &ResourceList) -> Self {
+        let one = Quantity::from_value(1);
+        let mut amounts = ResourceList::from([("pods".to_owned(), one), ("count/pods".to_owned(), one)]);
+        let containers = spec.containers();
+        amounts.extend(usage(requests, &requests::limits(&containers)));
+        let said = |resources: &requests::Requirements| {
+            let said = usage(&resources.requests, &resources.limits);
+            MUST_BE_SAID.into_iter().filter(move |name| !said.contains_key(*name))
+        };
+        let mut unsaid: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        let pod_level =
+            containers.resources.as_ref().is_some_and(|all| !all.requests.is_empty() || !all.limits.is_empty());
+        if !pod_level {
+            for container in containers.containers.iter().chain(&containers.init_containers) {
+                for name in said(&container.resources) {
+                    unsaid.entry(name).or_default().push(container.name.clone());
+                }
+            }
+        }
+        let terms = [&spec.affinity.pod_affinity, &spec.affinity.pod_anti_affinity];
+        let far = |term: &PodTerm| !term.namespaces.is_empty() || term.namespace_selector.is_some();
+        let traits = Traits {
+            is_pod: true,
+            terminating: spec.active_deadline_seconds.is_some(),
+            best_effort: is_best_effort(&containers),
+            priority_class: spec.priority_class_name.clone(),
+            across_namespaces: terms.iter().any(|terms| terms.required.iter().any(far)),
+            unsaid,
+        };
+        Self { namespace: namespace.to_owned(), amounts, traits }
+    }
+}
+
+fn is_best_effort(containers: &requests::Containers) -> bool {
+    let says = |resources: &requests::Requirements| {
+        let all = resources.requests.iter().chain(&resources.limits);
+        all.into_iter().any(|(name, amount)| (name == "cpu" || name == "memory") && !amount.is_zero())
+    };
+    let all = containers.containers.iter().chain(&containers.init_containers);
+    !all.map(|container| &container.resources).chain(&containers.resources).any(says)
+}
+
+/// `podComputeUsageHelper`.
+fn usage(requests: &ResourceList, limits: &ResourceList) -> ResourceList {
+    let mut all = ResourceList::new();
+    for (name, amount) in requests {
+        let basic = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage");
+        if basic || name.starts_with("hugepages-") {
+            all.insert(name.clone(), *amount);
+        }
+        if basic || name.starts_with("hugepages-") || name.contains('/') {
+            all.insert(format!("requests.{name}"), *amount);
+        }
+    }
+    for name in ["cpu", "memory", "ephemeral-storage"] {
+        if let Some(amount) = limits.get(name) {
+            all.insert(format!("limits.{name}"), *amount);
+        }
+    }
+    all
+}
+
+/// A quota and how much of it is used.
+#[derive(Debug, Clone)]
+pub struct Quota {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    hard: ResourceList,
+    used: ResourceList,
+    scopes: Vec<Value>,
+}
+
+impl Quota {
+    /// A quota that is there.
+    #[must_use]
+    pub fn live(namespace: &str, name: &str, quota: &ResourceQuota) -> Self {
+        let scopes = quota.spec.scopes.iter().map(|scope| serde_json::json!({"scopeName": scope, "operator": "Exists"}));
+        let selected = quota.spec.scope_selector.iter().flat_map(|selector| selector.match_expressions.iter().cloned());
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            hard: if quota.status.hard.is_empty() { quota.spec.hard.clone() } else { quota.status.hard.clone() },
+            used: quota.status.used.clone(),
+            scopes: scopes.chain(selected).collect(),
+        }
+    }
+
+    /// The same quota with other bounds, as the release sets them: what is used of it stays.
+    #[must_use]
+    pub fn changed(&self, to: &ResourceQuota) -> Self {
+        let mut changed = Self::live(&self.namespace, &self.name, to);
+        changed.hard = to.spec.hard.clone();
+        changed.used = self.used.clone();
+        changed
+    }
+
+    /// Names of what it counts and of which nothing is known yet.
+    pub fn uncounted(&self) -> impl Iterator<Item = &str> {
+        self.hard.keys().filter(|name| !self.used.contains_key(*name)).map(String::as_str)
+    }
+
+    /// Says how much of something is used.
+    pub fn set_used(&mut self, name: &str, amount: Quantity) {
+        self.used.insert(name.to_owned(), amount);
+    }
+
+    /// Whether it counts objects of which these are the traits.
+    #[must_use]
+    pub fn covers(&self, traits: &Traits) -> bool {
+        self.scopes.iter().all(|scope| matches_scope(scope, traits))
+    }
+
+    /// Why it has no room; `None` if it has.
+    #[must_use]
+    pub fn refuses(&self, charge: &Charge) -> Option<Excess> {
+        if self.namespace != charge.namespace || !self.covers(&charge.traits) {
+            return None;
+        }
+        let excess = |why| Some(Excess { quota: self.name.clone(), why });
+        let counted = |name: &&str| self.hard.contains_key(*name);
+        let unsaid: Vec<String> = charge
+            .traits
+            .unsaid
+            .iter()
+            .filter(|(name, _)| counted(name))
+            .map(|(name, containers)| format!("{name} for: {}", containers.join(",")))
+            .collect();
+        if !unsaid.is_empty() {
+            return excess(Why::Unsaid(unsaid.join("; ")));
+        }
+        let over = charge.amounts.iter().filter(|(_, amount)| !amount.is_zero()).filter_map(|(name, amount)| {
+            let hard = *self.hard.get(name)?;
+            let used = self.used.get(name).copied().unwrap_or_default();
+            (used.saturating_add(*amount) > hard).then(|| Over { name: name.clone(), requested: *amount, used, hard })
+        });
+        let over: Vec<Over> = over.collect();
+        if over.is_empty() { None } else { excess(Why::Over(over)) }
+    }
+
+    /// Counts an object, or counts it no longer.
+    pub fn charge(&mut self, charge: &Charge, comes: bool) {
+        if self.namespace != charge.namespace || !self.covers(&charge.traits) {
+            return;
+        }
+        for (name, amount) in &charge.amounts {
+            if self.hard.contains_key(name) {
+                let used = self.used.entry(name.clone()).or_default();
+                *used = if comes { used.saturating_add(*amount) } else { used.saturating_sub(*amount) };
+            }
+        }
+    }
+
+    /// Whether it counts anything of pods.
+    #[must_use]
+    pub fn is_of_pods(&self) -> bool {
+        let of_pods = |name: &String| {
+            OF_PODS.contains(&name.as_str())
+                || name.starts_with("requests.") && name != "requests.storage"
+                || name.starts_with("limits.")
+                || name.starts_with("hugepages-")
+                || name == "ephemeral-storage"
+        };
+        self.hard.keys().any(of_pods)
+    }
+}
+
+fn matches_scope(scope: &Value, traits: &Traits) -> bool {
+    if !traits.is_pod {
+        return false;
+    }
+    match scope["scopeName"].as_str().unwrap_or_default() {
+        "Terminating" => traits.terminating,
+        "NotTerminating" => !traits.terminating,
+        "BestEffort" => traits.best_effort,
+        "NotBestEffort" => !traits.best_effort,
+        "CrossNamespacePodAffinity" => traits.across_namespaces,
+        "PriorityClass" => {
+            let class = (!traits.priority_class.is_empty()).then_some(traits.priority_class.as_str());
+            meets(scope, class)
+        }
+        _ => false,
+    }
+}
+
+/// Why a quota has no room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excess {
+    /// The quota's name.
+    pub quota: String,
+    why: Why,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Why {
+    Unsaid(String),
+    Over(Vec<Over>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Over {
+    name: String,
+    requested: Quantity,
+    used: Quantity,
+    hard: Quantity,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.why {
+            Why::Unsaid(what) => write!(f, "the quota {} needs every container to specify {what}", self.quota),
+            Why::Over(all) => {
+                let told: Vec<String> = all
+                    .iter()
+                    .map(|over| {
+                        let Over { name, requested, used, hard } = over;
+                        format!("{name}: {requested} requested, {used} of {hard} used")
+                    })
+                    .collect();
+                write!(f, "the quota {} has no room: {}", self.quota, told.join("; "))
+            }
+        }
+    }
+}

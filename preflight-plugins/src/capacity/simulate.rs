@@ -1,0 +1,510 @@
+//! Playing a release through: controllers make and end pods step by step, quotas let them in or not, and the scheduler
+//! finds them nodes, until everything is as it is to be or nothing moves any more.
+
+use fastrand::Rng;
+
+use super::fit::Survey;
+use super::fleet::{Fleet, NodeId, ShapeId};
+use super::place::{Policy, choose, evict};
+use super::quota::{Charge, Excess, Quota};
+use super::reason::{Histogram, Reason};
+use super::rollout::{Generation, Member, Plan, Stage, Step};
+use super::state::{PodId, State};
+
+/// Rounds after which a play is given up.
+const ROUNDS: usize = 20_000;
+
+/// The pods of one generation of a workload.
+#[derive(Debug, Clone)]
+pub struct Mold {
+    /// Their shape; by slot where they differ.
+    pub shapes: Shapes,
+    /// What each of them counts for.
+    pub charge: Charge,
+}
+
+/// The shapes of a workload's pods.
+#[derive(Debug, Clone)]
+pub enum Shapes {
+    /// All have one.
+    One(ShapeId),
+    /// The pod in a slot has its own: the first slot, and the shapes from there on.
+    BySlot(usize, Vec<ShapeId>),
+}
+
+impl Shapes {
+    fn of(&self, slot: usize) -> Option<ShapeId> {
+        match self {
+            Self::One(shape) => Some(*shape),
+            Self::BySlot(first, shapes) => shapes.get(slot.checked_sub(*first)?).copied(),
+        }
+    }
+}
+
+/// A workload of the release, and its pods that are there.
+#[derive(Debug, Clone)]
+pub struct Workload {
+    /// What it is to become.
+    pub plan: Plan,
+    /// Pods of the template that is applied.
+    pub new: Mold,
+    /// Pods of the template before it.
+    pub old: Option<Mold>,
+    /// Pods that there are, and where; those without a place are pending.
+    pub members: Vec<(Member, Option<PodId>, i32)>,
+    /// To how many its old pods are brought before it rolls, where their number changes as well.
+    pub scaled_first: Option<usize>,
+    /// Whether its pods run to an end, and free their room again.
+    pub ends: bool,
+}
+
+/// A pod of nobody's release that waits for a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    /// Its shape.
+    pub shape: ShapeId,
+    /// The node that it has to go to, if it is a DaemonSet's.
+    pub node: Option<NodeId>,
+}
+
+/// The cluster before the release, and the release.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// Nodes and shapes.
+    pub fleet: &'a Fleet,
+    /// Who is where.
+    pub state: State,
+    /// The quotas of all namespaces.
+    pub quotas: Vec<Quota>,
+    /// The workloads of the release, in the order in which they are applied.
+    pub workloads: Vec<Workload>,
+    /// Who else waits for a node.
+    pub waiting: Vec<Waiting>,
+}
+
+/// Why a workload does not get done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stuck {
+    /// Which, by its place in the scene.
+    pub workload: usize,
+    /// How many pods of it are wanted, as far as the play came, and how many of them are there.
+    pub pods: (usize, usize),
+    /// Why.
+    pub why: Hitch,
+}
+
+/// What stands in a pod's way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hitch {
+    /// A quota.
+    Quota(Excess),
+    /// No node takes it.
+    NoNode {
+        /// How many nodes have which reason.
+        nodes: Histogram,
+        /// On which node the least is missing, and how much of what.
+        shortfall: Option<Shortfall>,
+    },
+    /// Something else; the steps do not lead to the end.
+    Steps,
+}
+
+/// What is missing on the node where the least is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortfall {
+    /// The node.
+    pub node: NodeId,
+    /// Resource and amount: millicores of CPU, whole units of everything else.
+    pub missing: Vec<(String, i64)>,
+}
+
+/// What came of a play.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// The workloads that do not get done.
+    pub stuck: Vec<Stuck>,
+    /// Whether a pod could have gone to more than one node, so that another play may end differently.
+    pub had_choice: bool,
+    /// Pods that were there before and were evicted.
+    pub evicted: Vec<PodId>,
+    /// Workloads that quotas held up for a while.
+    pub slow: Vec<usize>,
+    /// Who is where in the end.
+    pub state: State,
+}
+
+#[derive(Debug, Clone)]
+struct Actor {
+    member: Member,
+    pod: Option<PodId>,
+    cost: i32,
+    shape: ShapeId,
+    since: usize,
+    refused: Option<Excess>,
+}
+
+struct Play<'a> {
+    fleet: &'a Fleet,
+    scene: &'a Scene<'a>,
+    state: State,
+    quotas: Vec<Quota>,
+    casts: Vec<Vec<Actor>>,
+    started: Vec<bool>,
+    waiting: Vec<(Waiting, usize)>,
+    policy: Policy,
+    rng: Rng,
+    clock: usize,
+    ending: (bool, Vec<PodId>, Vec<usize>),
+}
+
+impl Scene<'_> {
+    /// Plays it through once.
+    #[must_use]
+    pub fn play(&self, policy: Policy, seed: u64) -> Ending {
+        let mut play = Play::new(self, policy, Rng::with_seed(seed));
+        let settled = play.run();
+        let stuck = play.stuck(settled);
+        let (had_choice, mut evicted, mut slow) = play.ending;
+        evicted.sort_unstable();
+        evicted.dedup();
+        slow.sort_unstable();
+        slow.dedup();
+        Ending { stuck, had_choice, evicted, slow, state: play.state }
+    }
+}
+
+impl<'a> Play<'a> {
+    fn new(scene: &'a Scene<'a>, policy: Policy, rng: Rng) -> Self {
+        let casts = scene.workloads.iter().map(|workload| {
+            let actor = |(member, pod, cost): &(Member, Option<PodId>, i32)| {
+                let shape = match pod {
+                    Some(pod) => scene.state.pod(*pod).shape,
+                    None => workload.mold(member.generation)?.shapes.of(member.slot)?,
+                };
+                Some(Actor { member: member.clone(), pod: *pod, cost: *cost, shape, since: 0, refused: None })
+            };
+            workload.members.iter().filter_map(actor).collect()
+        });
+        Self {
+            fleet: scene.fleet,
+            scene,
+            state: scene.state.clone(),
+            quotas: scene.quotas.clone(),
+            casts: casts.collect(),
+            started: vec![false; scene.workloads.len()],
+            waiting: scene.waiting.iter().map(|waiting| (*waiting, 0)).collect(),
+            policy,
+            rng,
+            clock: 0,
+            ending: (false, Vec::new(), Vec::new()),
+        }
+    }
+
+    /// Whether it came to rest.
+    fn run(&mut self) -> bool {
+        for _ in 0..ROUNDS {
+            let mut moved = self.control();
+            moved |= self.retry();
+            moved |= self.schedule();
+            moved |= self.finish();
+            if !moved {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Every controller takes its next steps.
+    fn control(&mut self) -> bool {
+        let mut order: Vec<usize> = (0..self.casts.len()).collect();
+        self.rng.shuffle(&mut order);
+        let mut moved = false;
+        for at in order {
+            let members: Vec<Member> = self.casts[at].iter().map(|actor| actor.member.clone()).collect();
+            let steps = match self.first_steps(at, &members) {
+                Some(steps) => steps,
+                None => self.scene.workloads[at].plan.next(&members),
+            };
+            moved |= !steps.is_empty();
+            for step in steps {
+                match step {
+                    Step::Make { generation, slot } => self.make(at, generation, slot),
+                    Step::End(member) => self.end(at, member),
+                    Step::EndSome { generation, count } => self.end_some(at, generation, count),
+                }
+            }
+        }
+        moved
+    }
+
+    /// A Deployment whose number changes brings its old pods to the new number before it rolls.
+    fn first_steps(&mut self, at: usize, members: &[Member]) -> Option<Vec<Step>> {
+        let wanted = self.scene.workloads[at].scaled_first.filter(|_| !self.started[at])?;
+        self.started[at] = true;
+        let there = members.len();
+        Some(if there < wanted {
+            vec![Step::Make { generation: Generation::Old, slot: 0 }; wanted - there]
+        } else {
+            vec![Step::EndSome { generation: Generation::Old, count: there - wanted }]
+        })
+    }
+
+    fn make(&mut self, at: usize, generation: Generation, slot: usize) {
+        let workload = &self.scene.workloads[at];
+        let Some(shape) = workload.mold(generation).and_then(|mold| mold.shapes.of(slot)) else { return };
+        self.clock += 1;
+        let member = Member { generation, slot, stage: Stage::Refused };
+        self.casts[at].push(Actor { member, pod: None, cost: 0, shape, since: self.clock, refused: None });
+        let actor = self.casts[at].len() - 1;
+        self.let_in(at, actor);
+    }
+
+    /// Asks the quotas.
+    fn let_in(&mut self, at: usize, actor: usize) -> bool {
+        let generation = self.casts[at][actor].member.generation;
+        let Some(mold) = self.scene.workloads[at].mold(generation) else { return false };
+        let refused = self.quotas.iter().find_map(|quota| quota.refuses(&mold.charge));
+        let is_in = refused.is_none();
+        if is_in {
+            self.quotas.iter_mut().for_each(|quota| quota.charge(&mold.charge, true));
+            self.casts[at][actor].member.stage = Stage::Pending;
+        }
+        self.casts[at][actor].refused = refused;
+        is_in
+    }
+
+    /// Whoever was refused is tried again.
+    fn retry(&mut self) -> bool {
+        let mut moved = false;
+        for at in 0..self.casts.len() {
+            for actor in 0..self.casts[at].len() {
+                if self.casts[at][actor].member.stage == Stage::Refused && self.let_in(at, actor) {
+                    self.ending.2.push(at);
+                    moved = true;
+                }
+            }
+        }
+        moved
+    }
+
+    fn end(&mut self, at: usize, actor: usize) {
+        self.leave(at, actor, Stage::Gone);
+    }
+
+    fn leave(&mut self, at: usize, actor: usize, to: Stage) {
+        let (stage, pod, generation) = {
+            let actor = &self.casts[at][actor];
+            (actor.member.stage, actor.pod, actor.member.generation)
+        };
+        if let Some(pod) = pod {
+            self.state.take(self.fleet, pod);
+        }
+        if matches!(stage, Stage::Pending | Stage::Unready | Stage::Ready)
+            && let Some(mold) = self.scene.workloads[at].mold(generation)
+        {
+            self.quotas.iter_mut().for_each(|quota| quota.charge(&mold.charge, false));
+        }
+        self.casts[at][actor].member.stage = to;
+    }
+
+    /// Those go first that are not ready, then the cheapest, then those who share a node
+    /// (`ActivePodsWithRanks`, `pkg/controller/controller_utils.go`, v1.36).
+    fn end_some(&mut self, at: usize, generation: Generation, count: usize) {
+        let together = |play: &Self, actor: &Actor| {
+            let node = actor.pod.map(|pod| play.state.pod(pod).node);
+            let on = |other: &&Actor| {
+                other.member.stage == Stage::Ready && other.pod.map(|pod| play.state.pod(pod).node) == node
+            };
+            node.map_or(0, |_| play.casts[at].iter().filter(on).count())
+        };
+        let mut there: Vec<(u8, i32, std::cmp::Reverse<usize>, u32, usize)> = Vec::new();
+        for (place, actor) in self.casts[at].iter().enumerate() {
+            let rank = match actor.member.stage {
+                Stage::Refused => 0,
+                Stage::Pending => 1,
+                Stage::Unready => 2,
+                Stage::Ready => 3,
+                Stage::Done | Stage::Gone => continue,
+            };
+            if actor.member.generation == generation {
+                let together = std::cmp::Reverse(together(self, actor));
+                there.push((rank, actor.cost, together, 0, place));
+            }
+        }
+        there.iter_mut().for_each(|entry| entry.3 = self.rng.u32(..));
+        there.sort_unstable();
+        for (.., actor) in there.into_iter().take(count) {
+            self.end(at, actor);
+        }
+    }
+
+    /// Pods get nodes: the most important first, then whoever waits longest.
+    fn schedule(&mut self) -> bool {
+        let mut queue: Vec<(std::cmp::Reverse<i32>, usize, u32, Option<usize>, usize)> = Vec::new();
+        let pending = |play: &Self, shape: ShapeId| std::cmp::Reverse(play.fleet.shape(shape).priority);
+        for (place, (waiting, since)) in self.waiting.iter().enumerate() {
+            queue.push((pending(self, waiting.shape), *since, 0, None, place));
+        }
+        for (at, cast) in self.casts.iter().enumerate() {
+            for (place, actor) in cast.iter().enumerate() {
+                if actor.member.stage == Stage::Pending {
+                    queue.push((pending(self, actor.shape), actor.since, 0, Some(at), place));
+                }
+            }
+        }
+        if self.policy != Policy::Scored {
+            // Retries and their back-off mix up who comes first.
+            queue.iter_mut().for_each(|entry| (entry.1, entry.2) = (0, self.rng.u32(..)));
+        }
+        queue.sort_unstable();
+        let mut placed_waiting = Vec::new();
+        let mut moved = false;
+        for (.., at, place) in queue {
+            match at {
+                Some(at) if self.casts[at][place].member.stage == Stage::Pending => {
+                    let (shape, pin) = (self.casts[at][place].shape, self.pin(at, place));
+                    if let Some(pod) = self.seat(shape, pin) {
+                        self.casts[at][place].pod = Some(pod);
+                        self.casts[at][place].member.stage = Stage::Ready;
+                        moved = true;
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    let waiting = self.waiting[place].0;
+                    if self.seat(waiting.shape, waiting.node).is_some() {
+                        placed_waiting.push(place);
+                        moved = true;
+                    }
+                }
+            }
+        }
+        placed_waiting.sort_unstable();
+        for place in placed_waiting.into_iter().rev() {
+            self.waiting.remove(place);
+        }
+        moved
+    }
+
+    fn pin(&self, at: usize, actor: usize) -> Option<NodeId> {
+        matches!(self.scene.workloads[at].plan, Plan::Daemon { .. }).then(|| self.casts[at][actor].member.slot)
+    }
+
+    /// Puts a pod onto a node, if there is one, or can be made one.
+    fn seat(&mut self, shape: ShapeId, pin: Option<NodeId>) -> Option<PodId> {
+        let node = match pin {
+            Some(node) => Survey::of(self.fleet, &self.state, shape).fits(node).then_some(node),
+            None => choose(self.fleet, &self.state, shape, self.policy, &mut self.rng).map(|choice| {
+                self.ending.0 |= choice.had_others;
+                choice.node
+            }),
+        };
+        let node = match node {
+            Some(node) => node,
+            None => {
+                let eviction = evict(self.fleet, &mut self.state, shape).filter(|found| pin.is_none_or(|pin| pin == found.node))?;
+                eviction.victims.into_iter().for_each(|victim| self.evicted(victim));
+                eviction.node
+            }
+        };
+        Some(self.state.put(self.fleet, shape, node, false))
+    }
+
+    fn evicted(&mut self, pod: PodId) {
+        for at in 0..self.casts.len() {
+            if let Some(actor) = self.casts[at].iter().position(|actor| actor.pod == Some(pod)) {
+                return self.end(at, actor);
+            }
+        }
+        let shape = self.state.pod(pod).shape;
+        self.state.take(self.fleet, pod);
+        self.ending.1.push(pod);
+        // Its controller makes another one.
+        self.clock += 1;
+        self.waiting.push((Waiting { shape, node: None }, self.clock));
+    }
+
+    /// Pods that run to an end make room.
+    fn finish(&mut self) -> bool {
+        let mut moved = false;
+        for at in 0..self.casts.len() {
+            for actor in 0..self.casts[at].len() {
+                if self.scene.workloads[at].ends && self.casts[at][actor].member.stage == Stage::Ready {
+                    self.leave(at, actor, Stage::Done);
+                    moved = true;
+                }
+            }
+        }
+        moved
+    }
+
+    fn stuck(&self, settled: bool) -> Vec<Stuck> {
+        let mut stuck = Vec::new();
+        for (at, cast) in self.casts.iter().enumerate() {
+            let members: Vec<Member> = cast.iter().map(|actor| actor.member.clone()).collect();
+            if settled && self.scene.workloads[at].plan.is_done(&members) {
+                continue;
+            }
+            let new = |stages: &[Stage]| {
+                let of = |member: &&Member| member.generation == Generation::New && stages.contains(&member.stage);
+                members.iter().filter(of).count()
+            };
+            let wanted = new(&[Stage::Refused, Stage::Pending, Stage::Unready, Stage::Ready, Stage::Done]);
+            let why = cast.iter().enumerate().find_map(|(place, actor)| match (&actor.refused, actor.member.stage) {
+                (Some(excess), Stage::Refused) => Some(Hitch::Quota(excess.clone())),
+                (_, Stage::Pending) => Some(self.no_node(actor.shape, self.pin(at, place))),
+                _ => None,
+            });
+            let pods = (wanted, new(&[Stage::Ready, Stage::Done]));
+            stuck.push(Stuck { workload: at, pods, why: why.unwrap_or(Hitch::Steps) });
+        }
+        stuck
+    }
+
+    fn no_node(&self, shape: ShapeId, pin: Option<NodeId>) -> Hitch {
+        let survey = Survey::of(self.fleet, &self.state, shape);
+        let Some(node) = pin else {
+            return Hitch::NoNode { nodes: survey.histogram(), shortfall: shortfall(self.fleet, &self.state, shape) };
+        };
+        let mut nodes = Histogram { nodes: self.fleet.nodes().len(), ..Histogram::default() };
+        for reason in survey.reasons(node) {
+            *nodes.counts.entry(reason).or_default() += 1;
+        }
+        if nodes.nodes > 1 {
+            nodes.counts.insert(Reason::NotNamed, nodes.nodes - 1);
+        }
+        Hitch::NoNode { nodes, shortfall: short_on(self.fleet, &self.state, shape, node).map(|(shortfall, _)| shortfall) }
+    }
+}
+
+impl Workload {
+    fn mold(&self, generation: Generation) -> Option<&Mold> {
+        match generation {
+            Generation::New => Some(&self.new),
+            Generation::Old => self.old.as_ref(),
+        }
+    }
+}
+
+/// The node where the least is missing, among those where nothing else is in the way.
+#[must_use]
+pub fn shortfall(fleet: &Fleet, state: &State, shape: ShapeId) -> Option<Shortfall> {
+    let all = (0..fleet.nodes().len()).filter_map(|node| short_on(fleet, state, shape, node));
+    all.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(shortfall, _)| shortfall)
+}
+
+/// What is missing on a node where nothing else is in the way, and how much that is of what is asked for.
+fn short_on(fleet: &Fleet, state: &State, shape: ShapeId, node: NodeId) -> Option<(Shortfall, f64)> {
+    let reasons = Survey::of(fleet, state, shape).reasons(node);
+    let (mut missing, mut share) = (Vec::new(), 0.0);
+    for reason in reasons {
+        let Reason::Insufficient(name) = reason else { return None };
+        let at = fleet.resources().iter().position(|known| *known == name)?;
+        let wanted = fleet.prepared(shape).amounts[at];
+        let short = wanted - (fleet.allocatable(node, at) - state.used(node, at));
+        share += short as f64 / wanted.max(1) as f64;
+        missing.push((name, short));
+    }
+    (!missing.is_empty()).then_some((Shortfall { node, missing }, share))
+}

@@ -1,0 +1,278 @@
+//! The thinking, once everything is read: it takes time, so it is done beside the runtime.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use preflight_core::cluster::Listed;
+
+use super::scene::{self, another};
+use super::settings::Capacity;
+use super::verdict::{Verdict, judge};
+use super::volumes::Storage;
+use super::workloads::{Changes, Wanted};
+use crate::capacity::fleet::NodeInfo;
+use crate::capacity::quota::Quota;
+use crate::capacity::rollout::{Generation, Stage};
+use crate::capacity::simulate::{Hitch, Stuck};
+use crate::capacity::state::State;
+use crate::capacity::view::{Node, Pod};
+use crate::labels::Labels;
+
+/// What is decided by.
+pub(super) struct Inputs {
+    pub(super) nodes: Arc<Listed<Node>>,
+    pub(super) pods: Arc<Listed<Pod>>,
+    pub(super) namespaces: BTreeMap<String, Labels>,
+    pub(super) quotas: Vec<Quota>,
+    pub(super) wanted: Vec<Wanted>,
+    pub(super) capacity: Arc<Capacity>,
+    pub(super) storage: Storage,
+}
+
+/// What was decided.
+pub(super) struct Decided {
+    pub(super) wanted: Vec<Wanted>,
+    /// Whether pods can be placed, and quotas let them in.
+    pub(super) placement: Placement,
+    /// Who is evicted for the release.
+    pub(super) evicted: Vec<String>,
+    /// Which workloads come in only when old pods have gone.
+    pub(super) slow: Vec<usize>,
+    /// What does not fit once an autoscaler goes to its maximum.
+    pub(super) at_maximum: Vec<(usize, String)>,
+    /// How many nodes and pods were looked at.
+    pub(super) looked_at: (usize, usize),
+    /// What is requested and what may be, of CPU in millicores and of memory in bytes, once the release has landed.
+    pub(super) requested: [(i64, i64); 2],
+}
+
+/// Whether pods can be placed.
+pub(super) enum Placement {
+    /// They can.
+    Found,
+    /// They can, once the autoscaler adds nodes: how many of which groups.
+    Elastic(String),
+    /// These cannot.
+    NotFound(Vec<Obstacle>),
+    /// That cannot be told.
+    Unknown { why: String, advice: &'static str },
+}
+
+/// What stands in a workload's way.
+pub(super) struct Obstacle {
+    pub(super) workload: usize,
+    pub(super) message: String,
+    pub(super) hitch: Hitch,
+    pub(super) node: Option<String>,
+    /// Whether no order could have helped.
+    pub(super) proven: bool,
+}
+
+pub(super) fn decide(inputs: Inputs) -> Decided {
+    let nodes: Vec<NodeInfo> = inputs.nodes.iter().map(|(_, name, node)| NodeInfo::of(name, node)).collect();
+    let all: Vec<&Wanted> = inputs.wanted.iter().filter(|wanted| wanted.refusals().is_empty()).collect();
+    let place = |at: usize| inputs.wanted.iter().position(|wanted| std::ptr::eq(wanted, all[at])).unwrap_or(at);
+    let set = |nodes: Vec<NodeInfo>, wanted: &[&Wanted]| {
+        scene::set(nodes, &inputs.pods, &inputs.namespaces, &inputs.quotas, &inputs.storage, wanted)
+    };
+    let staged = set(nodes.clone(), &all);
+    let verdict = judge(&staged.scene());
+    let name_of = |node: usize| staged.fleet.nodes()[node].name.clone();
+    let (mut evicted, mut slow) = (Vec::new(), Vec::new());
+    let mut end = staged.state.clone();
+    let placement = match verdict {
+        Verdict::Lands(ending, aside) => {
+            evicted = aside.evicted.iter().filter_map(|pod| staged.names.get(pod).cloned()).collect();
+            slow = aside.slow.iter().map(|at| place(*at)).collect();
+            end = ending.state;
+            Placement::Found
+        }
+        Verdict::Depends { well, of, stuck } => Placement::Unknown {
+            why: format!(
+                "whether {} fits depends on where the scheduler puts the pods: in {} of {of} plays it does not",
+                all.get(stuck.first().map_or(0, |stuck| stuck.workload)).map_or("it".to_owned(), |wanted| wanted.object.id().to_string()),
+                of - well,
+            ),
+            advice: "make more room, or ask for less",
+        },
+        Verdict::Stuck { ending, stuck, proven } => {
+            end = ending.state;
+            let short_of_nodes = stuck.iter().all(|stuck| matches!(stuck.why, Hitch::NoNode { .. }));
+            let unclear = stuck.iter().find_map(|stuck| match all[stuck.workload].changes {
+                Changes::Perhaps(why) => Some((stuck.workload, why)),
+                _ => None,
+            });
+            if let Some((at, why)) = unclear {
+                let id = all[at].object.id();
+                Placement::Unknown {
+                    why: format!("if {id} rolls out, it does not fit, and whether it does so is not known: {why}"),
+                    advice: "make room for it",
+                }
+            } else if short_of_nodes && let Some(found) = elastic(&inputs, &nodes, &all, &set) {
+                found
+            } else if let Some(sign) = short_of_nodes.then(|| autoscaler(&inputs.nodes)).flatten() {
+                let what = &all[stuck[0].workload];
+                Placement::Unknown {
+                    why: format!(
+                        "{} does not fit onto the nodes that there are, and {sign}",
+                        what.object.id()
+                    ),
+                    advice: "say in the environment how far it goes: `capacity.elastic`",
+                }
+            } else {
+                let obstacles = stuck.into_iter().map(|stuck| {
+                    let wanted = all[stuck.workload];
+                    let message = message(wanted, &stuck, proven, &name_of);
+                    let node = match &stuck.why {
+                        Hitch::NoNode { shortfall: Some(shortfall), .. } => Some(name_of(shortfall.node)),
+                        _ => None,
+                    };
+                    Obstacle { workload: place(stuck.workload), message, hitch: stuck.why, node, proven }
+                });
+                Placement::NotFound(obstacles.collect())
+            }
+        }
+    };
+    let requested = [0, 1].map(|at| requested(&end, &staged, at));
+    let looked_at = (nodes.len(), inputs.pods.len());
+    let found = matches!(placement, Placement::Found);
+    let at_maximum = if found { at_maximum(&inputs, &nodes, &set) } else { Vec::new() };
+    Decided { placement, evicted, slow, at_maximum, looked_at, requested, wanted: inputs.wanted }
+}
+
+/// Cordoned nodes count for nothing.
+fn requested(state: &State, staged: &scene::Stage0, at: usize) -> (i64, i64) {
+    let open = (0..staged.fleet.nodes().len()).filter(|node| !staged.fleet.nodes()[*node].cordoned);
+    open.fold((0, 0), |(used, all), node| (used + state.used(node, at), all + staged.fleet.allocatable(node, at)))
+}
+
+/// A sign that nodes may be added.
+fn autoscaler(nodes: &Listed<Node>) -> Option<String> {
+    let signs = ["karpenter.sh/nodepool", "karpenter.sh/provisioner-name"];
+    let found = nodes.iter().find_map(|(_, _, node)| signs.iter().find(|sign| node.metadata.labels.contains_key(**sign)));
+    found.map(|sign| format!("nodes may be added (there are some with the label {sign})"))
+}
+
+/// Whether it fits once the declared groups have grown.
+fn elastic(
+    inputs: &Inputs,
+    nodes: &[NodeInfo],
+    all: &[&Wanted],
+    set: &dyn Fn(Vec<NodeInfo>, &[&Wanted]) -> scene::Stage0,
+) -> Option<Placement> {
+    if inputs.capacity.elastic.is_empty() {
+        return None;
+    }
+    let mut more = nodes.to_vec();
+    let mut told = Vec::new();
+    for (name, group) in &inputs.capacity.elastic {
+        let there: Vec<&NodeInfo> = nodes.iter().filter(|node| group.has(&node.labels)).collect();
+        let added = group.max_nodes.saturating_sub(there.len());
+        let new = (0..added).filter_map(|at| another(there.first().copied(), &format!("{name}-{at}-to-come"), group));
+        let before = more.len();
+        more.extend(new);
+        told.push(format!("{name} ({} nodes, up to {} more)", there.len(), more.len() - before));
+    }
+    let staged = set(more, all);
+    let groups = told.join(", ");
+    let beyond = |why: &str| Placement::Unknown {
+        why: format!("it does not fit onto the nodes that there are, and {why}: {groups}"),
+        advice: "raise the maximum of a group, make room, or ask for less",
+    };
+    Some(match judge(&staged.scene()) {
+        Verdict::Lands(..) => Placement::Elastic(groups),
+        Verdict::Depends { .. } => beyond("whether it fits onto the declared maximum depends on where pods are put"),
+        Verdict::Stuck { .. } => beyond("no placement is found inside the declared maximum either"),
+    })
+}
+
+/// What does not fit once every autoscaler has gone to its maximum, on top of the release.
+fn at_maximum(
+    inputs: &Inputs,
+    nodes: &[NodeInfo],
+    set: &dyn Fn(Vec<NodeInfo>, &[&Wanted]) -> scene::Stage0,
+) -> Vec<(usize, String)> {
+    let scaled = |wanted: &Wanted| {
+        wanted.scaled.as_ref().map(|scaled| scaled.max).filter(|max| wanted.kind.replicas().is_some_and(|now| now > 0 && now < *max))
+    };
+    if inputs.wanted.iter().all(|wanted| scaled(wanted).is_none()) {
+        return Vec::new();
+    }
+    let grown: Vec<Wanted> = inputs
+        .wanted
+        .iter()
+        .filter(|wanted| wanted.refusals().is_empty())
+        .map(|wanted| {
+            let kind = scaled(wanted).map_or_else(|| wanted.kind.clone(), |max| wanted.kind.with_replicas(max));
+            wanted.with_kind(kind)
+        })
+        .collect();
+    let all: Vec<&Wanted> = grown.iter().collect();
+    let staged = set(nodes.to_vec(), &all);
+    let (Verdict::Stuck { stuck, .. } | Verdict::Depends { stuck, .. }) = judge(&staged.scene()) else {
+        return Vec::new();
+    };
+    let name_of = |node: usize| staged.fleet.nodes()[node].name.clone();
+    let told = stuck.into_iter().filter_map(|stuck| {
+        let wanted = &grown[stuck.workload];
+        let scaled = wanted.scaled.as_ref()?;
+        let place = inputs.wanted.iter().position(|other| Arc::ptr_eq(&other.object, &wanted.object))?;
+        let why = why(wanted, &stuck, &name_of);
+        Some((place, format!("at the {} replicas of its autoscaler {}, {why}", scaled.max, scaled.by)))
+    });
+    told.collect()
+}
+
+fn message(wanted: &Wanted, stuck: &Stuck, proven: bool, name_of: &dyn Fn(usize) -> String) -> String {
+    let old = wanted.own.iter().filter(|own| own.generation == Generation::Old && own.stage != Stage::Done).count();
+    let while_old = match (wanted.kind.fenceposts(), old) {
+        (Some((surge, unavailable)), 1..) => {
+            format!("; the rollout from {old} old pods stands still (maxSurge {surge}, maxUnavailable {unavailable})")
+        }
+        _ => String::new(),
+    };
+    let found = if proven || matches!(stuck.why, Hitch::Quota(_)) { "" } else { "no placement found: " };
+    format!("{found}{}{while_old}", why(wanted, stuck, name_of))
+}
+
+fn why(wanted: &Wanted, stuck: &Stuck, name_of: &dyn Fn(usize) -> String) -> String {
+    let (pods, ready) = stuck.pods;
+    let missing = pods.saturating_sub(ready);
+    let what = match missing {
+        0 | 1 if pods <= 1 => format!("the pod of {}", wanted.object.id()),
+        _ => format!("{missing} of {pods} pods of {}", wanted.object.id()),
+    };
+    match &stuck.why {
+        Hitch::Quota(excess) => format!("{what} cannot be made: {excess}"),
+        Hitch::NoNode { nodes, shortfall } => {
+            let short = shortfall.as_ref().map(|shortfall| {
+                let missing = shortfall.missing.iter().map(|(name, amount)| format!("{name}: short of {}", amount_of(name, *amount)));
+                let missing: Vec<String> = missing.collect();
+                format!(" {} on the best node, {}", missing.join(", "), name_of(shortfall.node))
+            });
+            format!("no node takes {what}: {nodes}{}", short.unwrap_or_default())
+        }
+        Hitch::Steps => format!("the rollout of {} does not come to an end", wanted.object.id()),
+    }
+}
+
+/// An amount of a resource as people write it.
+pub(super) fn amount_of(resource: &str, amount: i64) -> String {
+    match resource {
+        "cpu" if amount % 1000 == 0 => (amount / 1000).to_string(),
+        "cpu" => format!("{amount}m"),
+        "memory" | "ephemeral-storage" => bytes(amount),
+        name if name.starts_with("hugepages-") => bytes(amount),
+        _ => amount.to_string(),
+    }
+}
+
+fn bytes(amount: i64) -> String {
+    let units = [("GiB", 1_i64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let fitting = units.into_iter().find(|(_, size)| amount >= *size);
+    match fitting {
+        Some((unit, size)) if amount % size == 0 => format!("{} {unit}", amount / size),
+        Some((unit, size)) => format!("{:.1} {unit}", amount as f64 / size as f64),
+        None => format!("{amount} B"),
+    }
+}

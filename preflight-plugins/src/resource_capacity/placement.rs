@@ -1,0 +1,339 @@
+//! Whether the pods of the release are let in, and find nodes.
+
+use std::sync::Arc;
+
+use preflight_core::cluster::Reader;
+use preflight_core::release::{Projected, Release};
+use preflight_core::{Context, Examination, FieldPath, Remediation, Rule, RuleCheck, Subject, Undecided};
+
+use super::decide::{Decided, Inputs, Obstacle, Placement, amount_of, decide};
+use super::reading::Read;
+use super::settings::{Capacity, ResourceThresholds};
+use super::volumes::Storage;
+use super::workloads::{Scalers, Unclear, Wanted, wanted};
+use super::{
+    AUTOSCALING_MAXIMUM, CLASS_MISSING, LIMIT_RANGE, OF_PLACEMENT, PREEMPTION, QUOTA_EXCEEDED,
+    REQUESTED_OVER_THRESHOLD, UNSCHEDULABLE, autoscalers, objects, volumes,
+};
+use crate::capacity::admit::{Refusal, Rules};
+use crate::capacity::reason::{Histogram, Reason};
+use crate::capacity::simulate::Hitch;
+use crate::labels::Labels;
+
+/// Names of pods that are told.
+const TOLD: usize = 5;
+
+/// What others want to know of the release's pods.
+#[derive(Default)]
+pub(super) struct Placed {
+    /// Namespace, labels and number of the pods of each workload.
+    pub(super) workloads: Vec<(String, Labels, usize)>,
+}
+
+static ALL: &[&Rule] = &[
+    &UNSCHEDULABLE, &PREEMPTION, &AUTOSCALING_MAXIMUM, &REQUESTED_OVER_THRESHOLD, &QUOTA_EXCEEDED, &LIMIT_RANGE, &CLASS_MISSING,
+];
+static OF_PODS: &[&Rule] = &[&UNSCHEDULABLE, &PREEMPTION, &AUTOSCALING_MAXIMUM, &REQUESTED_OVER_THRESHOLD, &QUOTA_EXCEEDED];
+
+pub(super) async fn examine(
+    check: &Examination,
+    context: &Context,
+    cluster: &Reader,
+    release: &Arc<Release>,
+    projected: &Projected,
+    read: &Read,
+) -> Placed {
+    let mut placed = Placed::default();
+    let Some(rules) = admission_rules(check, read) else { return placed };
+    let pods = check.need(OF_PODS, read.pods.clone());
+    let scalers = check.need(OF_PODS, autoscalers::read(projected).await);
+    let none = Arc::default();
+    let no_scalers = Scalers::default();
+    let mut all = Vec::new();
+    let mut unclear: Vec<Unclear> = Vec::new();
+    for planned in release.objects() {
+        match wanted(planned, release.method(), &rules, pods.as_ref().unwrap_or(&none), scalers.as_ref().unwrap_or(&no_scalers)) {
+            Ok(Some(wanted)) => all.push(wanted),
+            Ok(None) => {}
+            Err(why) => unclear.push(why),
+        }
+    }
+    for wanted in &all {
+        let replicas = wanted.kind.replicas().unwrap_or(1);
+        placed.workloads.push((wanted.namespace.clone(), wanted.pods.labels.clone(), replicas));
+    }
+    admission(check, &all);
+    let (mut schedulable, mut others) = (Vec::new(), Vec::new());
+    for wanted in all {
+        match by_others(&wanted) {
+            Some(why) => others.push(why),
+            None => schedulable.push(wanted),
+        }
+    }
+    for Unclear { why, advice } in unclear.into_iter().chain(others) {
+        check.unknown(OF_PODS, why, advice);
+    }
+    let (Some(pods), Some(_)) = (pods, scalers) else { return placed };
+    let mut quota_rule = check.rule(&QUOTA_EXCEEDED);
+    let mut quotas = Vec::new();
+    if let Some(live) = check.need(&[&QUOTA_EXCEEDED], read.quotas.clone()) {
+        let (known, uncounted) = objects::quotas(cluster, &live, release, &pods).await;
+        quotas = known;
+        for uncounted in uncounted {
+            quota_rule.unknown(uncounted.why, "see `kubectl describe resourcequota`");
+        }
+    }
+    objects::examine(&mut quota_rule, release, &mut quotas);
+    let counted = quotas.len();
+    let Some(nodes) = check.need(OF_PLACEMENT, read.nodes.clone()) else {
+        // Whether quotas let the pods in step by step depends on where they go.
+        check.unknown(&[&QUOTA_EXCEEDED], "the nodes are not known, so the rollout cannot be played through", "grant list on nodes");
+        return placed;
+    };
+    let namespaces = match &read.namespaces {
+        Ok(namespaces) => namespaces.clone(),
+        Err(error) if looks_at_namespaces(&pods, &schedulable) => {
+            check.need::<()>(OF_PLACEMENT, Err(error.clone()));
+            return placed;
+        }
+        Err(_) => Default::default(),
+    };
+    let (Some(capacity), Some(thresholds)) =
+        (check.need(ALL, context.settings::<Capacity>()), check.need(ALL, context.settings::<ResourceThresholds>()))
+    else {
+        return placed;
+    };
+    let storage = if volumes::is_wanted(&schedulable) {
+        match check.need(OF_PLACEMENT, volumes::read(cluster, projected, release).await) {
+            Some(storage) => storage,
+            None => return placed,
+        }
+    } else {
+        Storage::default()
+    };
+    let inputs = Inputs { nodes, pods, namespaces, quotas, wanted: schedulable, capacity, storage };
+    let decided = tokio::task::spawn_blocking(move || decide(inputs)).await;
+    let decided = decided.map_err(|_| Undecided::unknown("playing the release through came to an unexpected end"));
+    let Some(decided) = check.need(OF_PODS, decided) else { return placed };
+    tell(check, quota_rule, &decided, counted);
+    thresholds_of(check, &thresholds, &decided);
+    placed
+}
+
+fn admission_rules(check: &Examination, read: &Read) -> Option<Rules> {
+    let limits = check.need(ALL, read.limits.as_ref().map_err(Clone::clone))?;
+    let priorities = check.need(ALL, read.priorities.as_ref().map_err(Clone::clone))?;
+    let runtimes = check.need(ALL, read.runtimes.as_ref().map_err(Clone::clone))?;
+    let mut rules = Rules::default();
+    for (namespace, name, range) in limits.iter() {
+        rules.limits.entry(namespace.to_owned()).or_default().push((name.to_owned(), range.clone()));
+    }
+    rules.priorities.extend(priorities.iter().map(|(_, name, class)| (name.to_owned(), class.clone())));
+    rules.runtimes.extend(runtimes.iter().map(|(_, name, class)| (name.to_owned(), class.clone())));
+    Some(rules)
+}
+
+/// What the API server refuses of each pod.
+fn admission(check: &Examination, all: &[Wanted]) {
+    let mut limits = check.rule(&LIMIT_RANGE);
+    let mut classes = check.rule(&CLASS_MISSING);
+    for wanted in all {
+        limits.examined();
+        classes.examined();
+        for refusal in wanted.refusals() {
+            let id = wanted.object.id();
+            let namespace = &wanted.namespace;
+            match refusal {
+                Refusal::Limit(..) | Refusal::AboveLimit(_) => {
+                    let remedy = Remediation::new("Bring requests and limits within what the namespace allows")
+                        .command(format!("kubectl describe limitrange -n {namespace}"));
+                    let message = format!("no pod of {id} can be made: {refusal}");
+                    limits.predict(subject(wanted, "containers[0].resources"), message, remedy);
+                }
+                Refusal::NoPriorityClass(_) => {
+                    let remedy = Remediation::new("Create it, or name one that exists").command("kubectl get priorityclasses");
+                    classes.predict(subject(wanted, "priorityClassName"), format!("no pod of {id} can be made: {refusal}"), remedy);
+                }
+                Refusal::NoRuntimeClass(_) | Refusal::Contradiction(_) => {
+                    let remedy = Remediation::new("Create it, or name one that exists").command("kubectl get runtimeclasses -o yaml");
+                    classes.predict(subject(wanted, "runtimeClassName"), format!("no pod of {id} can be made: {refusal}"), remedy);
+                }
+            }
+        }
+    }
+    limits.conclude("workloads");
+    classes.conclude("workloads");
+}
+
+/// A field of a workload's pods.
+fn subject(wanted: &Wanted, field: &str) -> Subject {
+    let path = wanted.object.pod_template().map(|template| template.spec_path(field));
+    Subject::at(&wanted.object, &path.unwrap_or_else(|| FieldPath::of("spec")))
+}
+
+/// Whoever else decides where the pods go.
+fn by_others(wanted: &Wanted) -> Option<Unclear> {
+    let (id, spec) = (wanted.object.id(), &wanted.pods.spec);
+    let unclear = |why: String, advice| Some(Unclear { why, advice });
+    if !matches!(spec.scheduler_name.as_str(), "" | "default-scheduler") {
+        return unclear(
+            format!("the pods of {id} are scheduled by {}, whose ways are not known", spec.scheduler_name),
+            "ask that scheduler",
+        );
+    }
+    if let Some(gate) = spec.scheduling_gates.first() {
+        return unclear(
+            format!("the pods of {id} wait until something takes the scheduling gate {} away", gate.name),
+            "see that whatever takes it away is well",
+        );
+    }
+    if !spec.resource_claims.is_empty() {
+        return unclear(
+            format!("the pods of {id} claim devices (dynamic resource allocation), which is not looked at"),
+            "look at the ResourceSlices of the driver",
+        );
+    }
+    None
+}
+
+fn looks_at_namespaces(pods: &preflight_core::cluster::Listed<crate::capacity::view::Pod>, wanted: &[Wanted]) -> bool {
+    let specs = pods.iter().map(|(_, _, pod)| &pod.spec).chain(wanted.iter().map(|wanted| &wanted.pods.spec));
+    let terms = specs.flat_map(|spec| spec.affinity.pod_affinity.required.iter().chain(&spec.affinity.pod_anti_affinity.required));
+    terms.into_iter().any(|term| term.namespace_selector.is_some())
+}
+
+/// How a quota is looked at.
+pub(super) fn describe_quota(namespace: &str, name: &str) -> Remediation {
+    Remediation::new("Raise the quota, ask for less, or take something away")
+        .command(format!("kubectl describe resourcequota {name} -n {namespace}"))
+}
+
+fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas: usize) {
+    let mut unschedulable = check.rule(&UNSCHEDULABLE);
+    let mut preemption = check.rule(&PREEMPTION);
+    let mut maximum = check.rule(&AUTOSCALING_MAXIMUM);
+    let (nodes, pods) = decided.looked_at;
+    decided.wanted.iter().for_each(|_| unschedulable.examined());
+    match &decided.placement {
+        Placement::Found => {}
+        Placement::Elastic(groups) => {
+            let message = format!("not every pod fits onto the nodes that there are; once nodes are added they do: {groups}");
+            let first = decided.wanted.first().map(|wanted| subject(wanted, "containers[0].resources"));
+            let remedy = Remediation::new("See that the autoscaler is well").command("kubectl get nodes -w");
+            unschedulable.warn(first.unwrap_or_else(|| Subject::new("nodes")), message, remedy);
+        }
+        Placement::Unknown { why, advice } => unschedulable.unknown(why, *advice),
+        Placement::NotFound(obstacles) => {
+            for obstacle in obstacles {
+                let Obstacle { workload, message, hitch, node, .. } = obstacle;
+                let wanted = &decided.wanted[*workload];
+                match hitch {
+                    Hitch::Quota(excess) => {
+                        let remedy = describe_quota(&wanted.namespace, &excess.quota);
+                        quota.predict(subject(wanted, "containers[0].resources"), message, remedy);
+                    }
+                    Hitch::NoNode { nodes, .. } => {
+                        let remedy = remedy(nodes, node.as_deref());
+                        unschedulable.predict(subject(wanted, field(nodes)), message, remedy);
+                    }
+                    Hitch::Steps => {
+                        let remedy = Remediation::new("Look at how the rollout is to go on");
+                        unschedulable.predict(Subject::object(&wanted.object), message, remedy);
+                    }
+                }
+            }
+            let proofs = obstacles.iter().map(|obstacle| obstacle.proven).collect::<Vec<_>>();
+            check.detail("placement_proven", proofs);
+        }
+    }
+    for at in &decided.slow {
+        let wanted = &decided.wanted[*at];
+        let message = format!(
+            "{} lands slowly: its quota lets new pods in only when old ones have gone, and controllers wait longer each time they are refused",
+            wanted.object.id()
+        );
+        quota.warn(Subject::object(&wanted.object), message, describe_quota(&wanted.namespace, ""));
+    }
+    if let Some(first) = decided.evicted.first() {
+        let told = decided.evicted.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
+        let more = match decided.evicted.len().saturating_sub(TOLD) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let message = format!("pods with a lower priority are evicted for the release: {told}{more}");
+        let remedy = Remediation::new("Make room, or give the release a lower priority");
+        let remedy = match first.split_once('/') {
+            Some((namespace, name)) => remedy.command(format!("kubectl describe pod {name} -n {namespace}")),
+            None => remedy,
+        };
+        preemption.warn(Subject::new(format!("Pod {first}")), message, remedy);
+    }
+    for (at, message) in &decided.at_maximum {
+        let wanted = &decided.wanted[*at];
+        let remedy = Remediation::new("Make room for it, or lower `maxReplicas`")
+            .command(format!("kubectl get horizontalpodautoscalers -n {}", wanted.namespace));
+        maximum.warn(Subject::object(&wanted.object), message, remedy);
+    }
+    for wanted in &decided.wanted {
+        preemption.examined();
+        if wanted.scaled.is_some() {
+            maximum.examined();
+        }
+    }
+    unschedulable.conclude(&format!("workloads, {nodes} nodes, {pods} pods"));
+    preemption.conclude("workloads");
+    maximum.conclude("workloads with an autoscaler");
+    (0..quotas).for_each(|_| quota.examined());
+    quota.conclude("ResourceQuotas");
+}
+
+/// The field that asks for what most nodes do not have.
+fn field(nodes: &Histogram) -> &'static str {
+    let most = nodes.counts.iter().filter(|(reason, _)| **reason != Reason::NotNamed).max_by_key(|(_, count)| **count);
+    match most.map(|(reason, _)| reason) {
+        Some(Reason::Affinity | Reason::TermsConflict) => "affinity",
+        Some(Reason::Taint | Reason::Cordoned) => "tolerations",
+        Some(Reason::NodeName) => "nodeName",
+        Some(Reason::Port) => "containers[0].ports",
+        Some(Reason::Spread | Reason::SpreadLabel) => "topologySpreadConstraints",
+        Some(Reason::PodAffinity) => "affinity.podAffinity",
+        Some(Reason::PodAntiAffinity | Reason::ExistingAntiAffinity) => "affinity.podAntiAffinity",
+        Some(Reason::VolumeElsewhere | Reason::NoVolume | Reason::VolumeSpace | Reason::VolumeCount | Reason::ClaimInUse) => "volumes",
+        _ => "containers[0].resources",
+    }
+}
+
+fn remedy(nodes: &Histogram, node: Option<&str>) -> Remediation {
+    let describe = match node {
+        Some(node) => format!("kubectl describe node {node}"),
+        None => "kubectl describe nodes".to_owned(),
+    };
+    match field(nodes) {
+        "affinity" | "nodeName" => Remediation::new("Give a node what the pod asks for, or ask for what nodes have").command("kubectl get nodes --show-labels"),
+        "tolerations" => Remediation::new("Tolerate the taint, or take it away")
+            .command("kubectl get nodes -o custom-columns=NAME:.metadata.name,TAINTS:.spec.taints"),
+        "containers[0].resources" => Remediation::new("Make room on a node, or ask for less").command(describe),
+        "volumes" => Remediation::new("See where the volume can be reached").command("kubectl get persistentvolumes -o wide"),
+        _ => Remediation::new("Loosen what the pod demands of its neighbours, or make room elsewhere").command("kubectl get pods -A -o wide"),
+    }
+}
+
+fn thresholds_of(check: &Examination, thresholds: &ResourceThresholds, decided: &Decided) {
+    let mut rule = check.rule(&REQUESTED_OVER_THRESHOLD);
+    let limits = [("cpu", thresholds.cpu_percent), ("memory", thresholds.memory_percent)];
+    for ((resource, percent), (requested, all)) in limits.into_iter().zip(decided.requested) {
+        let Some(percent) = percent else { continue };
+        rule.examined();
+        if i128::from(requested) * 100 > i128::from(all) * i128::from(percent) {
+            let share = i128::from(requested) * 100 / i128::from(all.max(1));
+            let message = format!(
+                "after the release {share} % of the cluster's {resource} is requested ({} of {}), and {percent} % may be",
+                amount_of(resource, requested),
+                amount_of(resource, all)
+            );
+            let remedy = Remediation::new("Add nodes, or ask for less").command("kubectl describe nodes");
+            rule.predict(Subject::new("cluster"), message, remedy);
+        }
+    }
+    rule.conclude("thresholds of what is requested");
+}

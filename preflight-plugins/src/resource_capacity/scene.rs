@@ -1,0 +1,271 @@
+//! The cluster and the release, made ready to be played through.
+
+use std::collections::{BTreeMap, HashMap};
+
+use preflight_core::cluster::Listed;
+use serde_json::json;
+
+use super::volumes::Storage;
+use super::workloads::{Changes, Kind, Own, Slot, Wanted, equal, node_of_daemon};
+use crate::capacity::fleet::{Fleet, NodeId, NodeInfo, ShapeId};
+use crate::capacity::quota::{Charge, Quota};
+use crate::capacity::requests;
+use crate::capacity::rollout::{Generation, Member, Plan, share};
+use crate::capacity::shape::{Shape, SpreadTerm};
+use crate::capacity::simulate::{Mold, Scene, Shapes, Waiting, Workload};
+use crate::capacity::state::{PodId, State};
+use crate::capacity::view::{Pod, Spread};
+use crate::labels::Labels;
+
+/// How the scheduler spreads pods that do not say how (`pkg/scheduler/framework/plugins/podtopologyspread/plugin.go`,
+/// v1.36).
+const SPREAD: [(&str, i64); 2] = [("kubernetes.io/hostname", 3), ("topology.kubernetes.io/zone", 5)];
+
+/// Nodes, the pods on them, and who has which name.
+pub(super) struct Stage0 {
+    pub(super) fleet: Fleet,
+    pub(super) state: State,
+    pub(super) workloads: Vec<Workload>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) quotas: Vec<Quota>,
+    /// `NAMESPACE/NAME` of the pods of the state.
+    pub(super) names: HashMap<PodId, String>,
+}
+
+impl Stage0 {
+    pub(super) fn scene(&self) -> Scene<'_> {
+        Scene {
+            fleet: &self.fleet,
+            state: self.state.clone(),
+            quotas: self.quotas.clone(),
+            workloads: self.workloads.clone(),
+            waiting: self.waiting.clone(),
+        }
+    }
+}
+
+/// Makes everything ready. The workloads stay in their order.
+pub(super) fn set(
+    nodes: Vec<NodeInfo>,
+    pods: &Listed<Pod>,
+    namespaces: &BTreeMap<String, Labels>,
+    quotas: &[Quota],
+    storage: &Storage,
+    wanted: &[&Wanted],
+) -> Stage0 {
+    let mut nodes = nodes;
+    storage.limit(&mut nodes);
+    let mut fleet = Fleet::new(nodes, namespaces.clone());
+    let mut placed: Vec<(String, ShapeId, NodeId, bool)> = Vec::new();
+    let mut pending: HashMap<String, ShapeId> = HashMap::new();
+    let mut waiting = Vec::new();
+    for (namespace, name, pod) in pods.iter().filter(|(_, _, pod)| !pod.has_ended()) {
+        let called = format!("{namespace}/{name}");
+        let node = fleet.node(&pod.spec.node_name);
+        if !pod.spec.node_name.is_empty() && node.is_none() {
+            continue;
+        }
+        let shape = fleet.add(Shape::with_requests(namespace, &pod.metadata.labels, &pod.spec, pod.requests()));
+        storage.equip(&mut fleet, shape);
+        match node {
+            Some(node) => placed.push((called, shape, node, pod.is_terminating())),
+            None => {
+                let own = matches!(pod.spec.scheduler_name.as_str(), "" | "default-scheduler");
+                let waits = own && pod.spec.scheduling_gates.is_empty() && !pod.is_terminating();
+                let is_ours = wanted.iter().any(|wanted| wanted.own.iter().any(|own| own.is(namespace, name)));
+                if waits && !is_ours {
+                    let daemon = pod.metadata.controller().is_some_and(|owner| owner.kind == "DaemonSet");
+                    let node = daemon.then(|| fleet.node(&node_of_daemon(pod))).flatten();
+                    waiting.push(Waiting { shape, node });
+                }
+                pending.insert(called, shape);
+            }
+        }
+    }
+    let molds: Vec<Mold> = wanted.iter().map(|wanted| mold(&mut fleet, storage, wanted)).collect();
+    let mut state = State::empty(&fleet);
+    let (mut ids, mut names) = (HashMap::new(), HashMap::new());
+    for (called, shape, node, leaving) in placed {
+        let id = state.put(&fleet, shape, node, leaving);
+        ids.insert(called.clone(), id);
+        names.insert(id, called);
+    }
+    let find = |own: &Own| ids.get(&own.called()).copied();
+    let workloads = wanted
+        .iter()
+        .zip(molds)
+        .map(|(wanted, new)| workload(&fleet, &state, wanted, new, pods, &find, &pending))
+        .collect();
+    Stage0 { fleet, state, workloads, waiting, quotas: quotas.to_vec(), names }
+}
+
+impl Own {
+    fn called(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    fn is(&self, namespace: &str, name: &str) -> bool {
+        self.namespace == namespace && self.name == name
+    }
+}
+
+fn mold(fleet: &mut Fleet, storage: &Storage, wanted: &Wanted) -> Mold {
+    let admitted = &wanted.pods;
+    let mut shape = Shape::of(&wanted.namespace, &admitted.labels, &admitted.spec);
+    if admitted.spec.topology_spread_constraints.is_empty()
+        && let Some(labels) = wanted.spread_by()
+    {
+        shape.spread_softly = SPREAD.iter().map(|(key, skew)| softly(&wanted.namespace, &labels, key, *skew)).collect();
+    }
+    let requests = requests::requests(&admitted.spec.containers());
+    let charge = Charge::pod(&wanted.namespace, &admitted.spec, &requests);
+    let shapes = match &wanted.kind {
+        Kind::StatefulSet { start, replicas, .. } if !wanted.claims.is_empty() => {
+            let name = wanted.object.display_name();
+            let of = |ordinal: usize| {
+                let mut shape = shape.clone();
+                shape.labels.insert("statefulset.kubernetes.io/pod-name".to_owned(), format!("{name}-{ordinal}"));
+                shape.labels.insert("apps.kubernetes.io/pod-index".to_owned(), ordinal.to_string());
+                shape.claims.extend(wanted.claims.iter().map(|claim| format!("{claim}-{name}-{ordinal}")));
+                shape
+            };
+            let shapes: Vec<Shape> = (*start..*start + *replicas).map(of).collect();
+            Shapes::BySlot(*start, shapes.into_iter().map(|shape| add(fleet, storage, shape)).collect())
+        }
+        _ => Shapes::One(add(fleet, storage, shape)),
+    };
+    Mold { shapes, charge }
+}
+
+fn add(fleet: &mut Fleet, storage: &Storage, shape: Shape) -> ShapeId {
+    let id = fleet.add(shape);
+    storage.equip(fleet, id);
+    id
+}
+
+/// The spreading that the scheduler makes up.
+fn softly(namespace: &str, labels: &Labels, key: &str, skew: i64) -> SpreadTerm {
+    let spread = Spread {
+        max_skew: skew,
+        topology_key: key.to_owned(),
+        when_unsatisfiable: "ScheduleAnyway".to_owned(),
+        label_selector: Some(equal(labels)),
+        ..Spread::default()
+    };
+    SpreadTerm::of(&spread, namespace, labels)
+}
+
+fn workload(
+    fleet: &Fleet,
+    state: &State,
+    wanted: &Wanted,
+    new: Mold,
+    pods: &Listed<Pod>,
+    find: &dyn Fn(&Own) -> Option<PodId>,
+    pending: &HashMap<String, ShapeId>,
+) -> Workload {
+    let first = match &new.shapes {
+        Shapes::One(shape) => Some(*shape),
+        Shapes::BySlot(_, shapes) => shapes.first().copied(),
+    };
+    let nodes = first.map(|shape| daemon_nodes(fleet, shape)).unwrap_or_default();
+    let plan = plan(&wanted.kind, &nodes);
+    let mut members = Vec::new();
+    for own in &wanted.own {
+        let slot = match &own.slot {
+            Slot::Any => 0,
+            Slot::Ordinal(ordinal) => *ordinal,
+            Slot::Node(name) => match fleet.node(name).filter(|node| nodes.contains(node) || !stays(fleet, first, *node)) {
+                Some(node) => node,
+                None => continue,
+            },
+        };
+        let member = Member { generation: own.generation, slot, stage: own.stage };
+        members.push((member, find(own), own.cost));
+    }
+    let old = wanted.own.iter().find(|own| own.generation == Generation::Old).and_then(|own| {
+        let shape = find(own).map(|pod| state.pod(pod).shape).or_else(|| pending.get(&own.called()).copied())?;
+        let pod = pods.get_in(&own.namespace, &own.name)?;
+        let charge = Charge::pod(&own.namespace, &pod.spec, &requests::requests(&pod.spec.containers()));
+        Some(Mold { shapes: Shapes::One(shape), charge })
+    });
+    let scaled_first = match &wanted.kind {
+        Kind::Deployment { replicas, rolling: Some(_), before: Some(before) }
+            if wanted.changes != Changes::No && before != replicas && *before > 0 && old.is_some() =>
+        {
+            Some(*replicas)
+        }
+        _ => None,
+    };
+    let ends = match wanted.kind {
+        Kind::Job { .. } => true,
+        Kind::Pod => !matches!(wanted.pods.spec.restart_policy.as_str(), "" | "Always"),
+        _ => false,
+    };
+    Workload { plan, new, old, members, scaled_first, ends }
+}
+
+fn plan(kind: &Kind, nodes: &[NodeId]) -> Plan {
+    match kind {
+        Kind::Deployment { replicas, rolling: None, .. } => Plan::Recreate { replicas: *replicas },
+        Kind::Deployment { replicas, .. } => {
+            let (surge, unavailable) = kind.fenceposts().unwrap_or((1, 0));
+            Plan::Rolling { replicas: *replicas, surge, unavailable }
+        }
+        Kind::Fixed { replicas } => Plan::Fixed { replicas: *replicas },
+        Kind::StatefulSet { start, replicas, ordered, partition, on_delete } => Plan::Stateful {
+            start: *start,
+            replicas: *replicas,
+            ordered: *ordered,
+            partition: *partition,
+            on_delete: *on_delete,
+        },
+        Kind::DaemonSet { surge, unavailable, on_delete } => Plan::Daemon {
+            nodes: nodes.to_vec(),
+            surge: share(surge, nodes.len(), true).unwrap_or(0),
+            unavailable: share(unavailable, nodes.len(), true).unwrap_or(1),
+            on_delete: *on_delete,
+        },
+        Kind::Job { parallelism, completions } => Plan::Tasks { parallelism: *parallelism, completions: *completions },
+        Kind::Pod => Plan::Single,
+    }
+}
+
+/// The nodes that a DaemonSet has a pod on (`NodeShouldRunDaemonPod`, `pkg/controller/daemon/daemon_controller.go`, v1.36).
+fn daemon_nodes(fleet: &Fleet, shape: ShapeId) -> Vec<NodeId> {
+    let shape = fleet.shape(shape);
+    let runs = |node: &NodeInfo| {
+        (shape.node_name.is_empty() || shape.node_name == node.name)
+            && shape.selects(&node.name, &node.labels)
+            && shape.repelled(&node.taints, &["NoSchedule", "NoExecute"]).is_none()
+    };
+    (0..fleet.nodes().len()).filter(|node| runs(&fleet.nodes()[*node])).collect()
+}
+
+/// Whether a DaemonSet's pod that is on a node already stays there, though none would be made there.
+fn stays(fleet: &Fleet, shape: Option<ShapeId>, node: NodeId) -> bool {
+    let (Some(shape), node) = (shape.map(|shape| fleet.shape(shape)), &fleet.nodes()[node]) else { return true };
+    shape.selects(&node.name, &node.labels) && shape.repelled(&node.taints, &["NoExecute"]).is_none()
+}
+
+/// A node that an autoscaler may add, after one that is there, or from what the environment says.
+pub(super) fn another(like: Option<&NodeInfo>, name: &str, group: &super::settings::Group) -> Option<NodeInfo> {
+    let mut node = match like {
+        Some(like) => {
+            let mut node = like.clone();
+            node.cordoned = false;
+            node.taints.retain(|taint| !taint.key.starts_with("node.kubernetes.io/"));
+            node
+        }
+        None => {
+            let status = json!({"status": {"allocatable": group.allocatable}, "metadata": {"labels": group.labels}});
+            let view = serde_json::from_value(status).ok()?;
+            let mut node = NodeInfo::of(name, &view);
+            node.max_pods = if node.max_pods == 0 { 110 } else { node.max_pods };
+            (!group.allocatable.is_empty()).then_some(node)?
+        }
+    };
+    name.clone_into(&mut node.name);
+    node.labels.insert("kubernetes.io/hostname".to_owned(), name.to_owned());
+    Some(node)
+}
