@@ -161,8 +161,16 @@ fn exceeds(limit: Quantity, request: Quantity, ratio: Quantity) -> bool {
     i128::from(limit.milli_value()) * 1000 > i128::from(request.milli_value()) * i128::from(ratio.milli_value())
 }
 
-/// Requests that are not said are the limits (`SetDefaults_Pod`).
+/// Requests that are not said are the limits (`SetDefaults_Pod`); nothing is finer than a thousandth
+/// (`SetDefaults_ResourceList`).
 pub fn requests_from_limits(containers: &mut Containers) {
+    let all = containers.containers.iter_mut().chain(&mut containers.init_containers);
+    let resources = all.map(|container| &mut container.resources).chain(&mut containers.resources);
+    for Requirements { requests, limits, .. } in resources {
+        for amount in requests.values_mut().chain(limits.values_mut()) {
+            *amount = Quantity::from_milli(amount.milli_value());
+        }
+    }
     for container in containers.containers.iter_mut().chain(&mut containers.init_containers) {
         let Requirements { requests, limits, .. } = &mut container.resources;
         for (name, amount) in limits {

@@ -1,6 +1,8 @@
 //! Playing a release through: controllers make and end pods step by step, quotas let them in or not, and the scheduler
 //! finds them nodes, until everything is as it is to be or nothing moves any more.
 
+use std::cmp::Reverse;
+
 use fastrand::Rng;
 
 use super::fit::Survey;
@@ -142,6 +144,23 @@ struct Actor {
     shape: ShapeId,
     since: usize,
     refused: Option<Excess>,
+}
+
+/// Whose turn it is to get a node.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    priority: Reverse<i32>,
+    since: usize,
+    chance: u32,
+    who: Who,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    /// Somebody else's pod, by its place.
+    Other(usize),
+    /// A pod of the release: its workload's place, and its own.
+    Ours(usize, usize),
 }
 
 struct Play<'a> {
@@ -318,7 +337,7 @@ impl<'a> Play<'a> {
             };
             node.map_or(0, |_| play.casts[at].iter().filter(on).count())
         };
-        let mut there: Vec<(u8, i32, std::cmp::Reverse<usize>, u32, usize)> = Vec::new();
+        let mut there: Vec<(u8, i32, Reverse<usize>, u32, usize)> = Vec::new();
         for (place, actor) in self.casts[at].iter().enumerate() {
             let rank = match actor.member.stage {
                 Stage::Refused => 0,
@@ -328,7 +347,7 @@ impl<'a> Play<'a> {
                 Stage::Done | Stage::Gone => continue,
             };
             if actor.member.generation == generation {
-                let together = std::cmp::Reverse(together(self, actor));
+                let together = Reverse(together(self, actor));
                 there.push((rank, actor.cost, together, 0, place));
             }
         }
@@ -341,28 +360,11 @@ impl<'a> Play<'a> {
 
     /// Pods get nodes: the most important first, then whoever waits longest.
     fn schedule(&mut self) -> bool {
-        let mut queue: Vec<(std::cmp::Reverse<i32>, usize, u32, Option<usize>, usize)> = Vec::new();
-        let pending = |play: &Self, shape: ShapeId| std::cmp::Reverse(play.fleet.shape(shape).priority);
-        for (place, (waiting, since)) in self.waiting.iter().enumerate() {
-            queue.push((pending(self, waiting.shape), *since, 0, None, place));
-        }
-        for (at, cast) in self.casts.iter().enumerate() {
-            for (place, actor) in cast.iter().enumerate() {
-                if actor.member.stage == Stage::Pending {
-                    queue.push((pending(self, actor.shape), actor.since, 0, Some(at), place));
-                }
-            }
-        }
-        if self.policy != Policy::Scored {
-            // Retries and their back-off mix up who comes first.
-            queue.iter_mut().for_each(|entry| (entry.1, entry.2) = (0, self.rng.u32(..)));
-        }
-        queue.sort_unstable();
         let mut placed_waiting = Vec::new();
         let mut moved = false;
-        for (.., at, place) in queue {
-            match at {
-                Some(at) if self.casts[at][place].member.stage == Stage::Pending => {
+        for Turn { who, .. } in self.queue() {
+            match who {
+                Who::Ours(at, place) if self.casts[at][place].member.stage == Stage::Pending => {
                     let (shape, pin) = (self.casts[at][place].shape, self.pin(at, place));
                     if let Some(pod) = self.seat(shape, pin) {
                         self.casts[at][place].pod = Some(pod);
@@ -370,8 +372,8 @@ impl<'a> Play<'a> {
                         moved = true;
                     }
                 }
-                Some(_) => {}
-                None => {
+                Who::Ours(..) => {}
+                Who::Other(place) => {
                     let waiting = self.waiting[place].0;
                     if self.seat(waiting.shape, waiting.node).is_some() {
                         placed_waiting.push(place);
@@ -385,6 +387,29 @@ impl<'a> Play<'a> {
             self.waiting.remove(place);
         }
         moved
+    }
+
+    /// Who waits for a node, in the order in which they are looked at.
+    fn queue(&mut self) -> Vec<Turn> {
+        let turn = |shape: ShapeId, since: usize, who: Who| {
+            let priority = Reverse(self.fleet.shape(shape).priority);
+            Turn { priority, since, chance: 0, who }
+        };
+        let others = self.waiting.iter().enumerate();
+        let mut queue: Vec<Turn> =
+            others.map(|(place, (waiting, since))| turn(waiting.shape, *since, Who::Other(place))).collect();
+        for (at, cast) in self.casts.iter().enumerate() {
+            let pending = cast.iter().enumerate().filter(|(_, actor)| actor.member.stage == Stage::Pending);
+            queue.extend(pending.map(|(place, actor)| turn(actor.shape, actor.since, Who::Ours(at, place))));
+        }
+        if self.policy != Policy::Scored {
+            // Retries and their back-off mix up who comes first.
+            for turn in &mut queue {
+                (turn.since, turn.chance) = (0, self.rng.u32(..));
+            }
+        }
+        queue.sort_unstable();
+        queue
     }
 
     fn pin(&self, at: usize, actor: usize) -> Option<NodeId> {

@@ -16,7 +16,7 @@ mod workloads;
 
 use preflight_core::cluster::Read;
 use preflight_core::{
-    CheckResult, Context, Descriptor, Phase, Plugin, Rule, Undecided, async_trait, rules,
+    CheckResult, Context, Descriptor, Phase, Plugin, Undecided, async_trait, rules,
 };
 
 pub use settings::{Capacity, Group, Metrics, ResourceThresholds};
@@ -111,9 +111,6 @@ rules! { plugin "resource-capacity";
 /// Will the pods of the release be scheduled?
 #[derive(Debug, Clone, Copy)]
 pub struct ResourceCapacity;
-
-/// Rules about where pods go.
-static OF_PLACEMENT: &[&Rule] = &[&UNSCHEDULABLE, &PREEMPTION, &AUTOSCALING_MAXIMUM, &REQUESTED_OVER_THRESHOLD];
 
 #[async_trait]
 impl Plugin for ResourceCapacity {

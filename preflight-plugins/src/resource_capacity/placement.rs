@@ -12,7 +12,7 @@ use super::settings::{Capacity, ResourceThresholds};
 use super::volumes::Storage;
 use super::workloads::{Scalers, Unclear, Wanted, wanted};
 use super::{
-    AUTOSCALING_MAXIMUM, CLASS_MISSING, LIMIT_RANGE, OF_PLACEMENT, PREEMPTION, QUOTA_EXCEEDED,
+    AUTOSCALING_MAXIMUM, CLASS_MISSING, LIMIT_RANGE, PREEMPTION, QUOTA_EXCEEDED,
     REQUESTED_OVER_THRESHOLD, UNSCHEDULABLE, autoscalers, objects, volumes,
 };
 use crate::capacity::admit::{Refusal, Rules};
@@ -85,15 +85,12 @@ pub(super) async fn examine(
     }
     objects::examine(&mut quota_rule, release, &mut quotas);
     let counted = quotas.len();
-    let Some(nodes) = check.need(OF_PLACEMENT, read.nodes.clone()) else {
-        // Whether quotas let the pods in step by step depends on where they go.
-        check.unknown(&[&QUOTA_EXCEEDED], "the nodes are not known, so the rollout cannot be played through", "grant list on nodes");
-        return placed;
-    };
+    // Whether quotas let the pods in step by step depends on where they go.
+    let Some(nodes) = check.need(OF_PODS, read.nodes.clone()) else { return placed };
     let namespaces = match &read.namespaces {
         Ok(namespaces) => namespaces.clone(),
         Err(error) if looks_at_namespaces(&pods, &schedulable) => {
-            check.need::<()>(OF_PLACEMENT, Err(error.clone()));
+            check.need::<()>(OF_PODS, Err(error.clone()));
             return placed;
         }
         Err(_) => Default::default(),
@@ -104,7 +101,7 @@ pub(super) async fn examine(
         return placed;
     };
     let storage = if volumes::is_wanted(&schedulable) {
-        match check.need(OF_PLACEMENT, volumes::read(cluster, projected, release).await) {
+        match check.need(OF_PODS, volumes::read(cluster, projected, release).await) {
             Some(storage) => storage,
             None => return placed,
         }

@@ -1,0 +1,289 @@
+//! Clusters that a real control plane does not show, or not at will: what cannot be read, metrics that are dead or stale,
+//! lists that are cut short. What could not be looked at may never be told as go.
+#![cfg(feature = "resource-capacity")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "the table is printed")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use preflight_core::{Decision, Environments, Manifests, Preflight, Report};
+use serde_json::{Value, json};
+
+use support::{Answer, ApiServer, Asked, ok, status, told};
+
+const NODES: &str = "/api/v1/nodes";
+const PODS: &str = "/api/v1/pods";
+const QUOTAS: &str = "/api/v1/resourcequotas";
+const LIMITS: &str = "/api/v1/limitranges";
+const NAMESPACES: &str = "/api/v1/namespaces";
+const PRIORITIES: &str = "/apis/scheduling.k8s.io/v1/priorityclasses";
+const RUNTIMES: &str = "/apis/node.k8s.io/v1/runtimeclasses";
+const SCALERS: &str = "/apis/autoscaling/v2/horizontalpodautoscalers";
+const BUDGETS: &str = "/apis/policy/v1/poddisruptionbudgets";
+const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/nodes";
+/// Every rule that depends on where pods go.
+const OF_PODS: [&str; 5] =
+    ["autoscaling-maximum", "preemption", "quota-exceeded", "requested-over-threshold", "unschedulable"];
+
+/// A state of the cluster, and what is expected of it.
+struct Case {
+    name: &'static str,
+    answers: BTreeMap<String, Answer>,
+    release: Vec<Value>,
+    environment: Value,
+    expected: (Decision, BTreeMap<String, &'static str>),
+    says: Option<&'static str>,
+}
+
+/// All is well: one node with four cores, and a Deployment that asks for one.
+fn case(name: &'static str) -> Case {
+    let lists = [PODS, QUOTAS, LIMITS, PRIORITIES, RUNTIMES, SCALERS, BUDGETS].map(|path| (path, list(&[])));
+    let more = [
+        ("/version", json!({"gitVersion": "v1.36.3"})),
+        ("/api", discovery(&[group("", "v1", &[("pods", "Pod"), ("resourcequotas", "ResourceQuota")])])),
+        (
+            "/apis",
+            discovery(&[
+                group("apps", "v1", &[("deployments", "Deployment")]),
+                group("metrics.k8s.io", "v1beta1", &[("nodes", "NodeMetrics")]),
+            ]),
+        ),
+        (NODES, list(&[node()])),
+        (NAMESPACES, list(&[json!({"metadata": {"name": "shop"}})])),
+        (METRICS, list(&[metrics(0)])),
+    ];
+    let answers = lists.into_iter().chain(more).map(|(path, body)| (path.to_owned(), ok(&body))).collect();
+    Case {
+        name,
+        answers,
+        release: vec![deployment("1")],
+        environment: json!({}),
+        expected: (Decision::Go, BTreeMap::new()),
+        says: None,
+    }
+}
+
+impl Case {
+    fn answers(mut self, path: &str, answer: Answer) -> Self {
+        self.answers.insert(path.to_owned(), answer);
+        self
+    }
+
+    fn lists(self, path: &str, items: &[Value]) -> Self {
+        self.answers(path, ok(&list(items)))
+    }
+
+    fn releases(mut self, objects: &[Value]) -> Self {
+        self.release = objects.to_vec();
+        self
+    }
+
+    fn environment(mut self, environment: Value) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    fn is(mut self, decision: Decision, outcome: &'static str, rules: &[&str]) -> Self {
+        self.expected = (decision, rules.iter().map(|rule| ((*rule).to_owned(), outcome)).collect());
+        self
+    }
+
+    fn unknown(self, rules: &[&str]) -> Self {
+        self.is(Decision::Unknown, "unknown", rules)
+    }
+
+    /// What the report says somewhere.
+    fn says(mut self, text: &'static str) -> Self {
+        self.says = Some(text);
+        self
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_unknown() {
+    let cut = || (200, String::new(), r#"{"kind": "List", "metadata": {}, "items": [{"#.to_owned());
+    let mut cases = vec![
+        case("all is well"),
+        case("pods are forbidden").answers(PODS, status(403, "pods is forbidden")).unknown(&OF_PODS).says("pods is forbidden"),
+        case("pods are cut short").answers(PODS, cut()).unknown(&OF_PODS).says("cut short"),
+        case("the second page of pods fails")
+            .answers(PODS, ok(&json!({"metadata": {"continue": "more"}, "items": []})))
+            .answers(&format!("{PODS} continued"), status(403, "no more for you"))
+            .unknown(&OF_PODS)
+            .says("no more for you"),
+        case("nodes are forbidden").answers(NODES, status(403, "nodes is forbidden")).unknown(&[
+            "autoscaling-maximum",
+            "node-condition",
+            "preemption",
+            "quota-exceeded",
+            "requested-over-threshold",
+            "unschedulable",
+        ]),
+        case("quotas are forbidden").answers(QUOTAS, status(403, "no")).unknown(&["quota-exceeded"]),
+        case("autoscalers are forbidden").answers(SCALERS, status(403, "no")).unknown(&OF_PODS),
+        case("budgets are forbidden").answers(BUDGETS, status(403, "no")).unknown(&["disruption-budget"]),
+        case("namespaces are forbidden, and nobody goes by their labels").answers(NAMESPACES, status(403, "no")),
+    ];
+    for path in [LIMITS, PRIORITIES, RUNTIMES] {
+        cases.push(case("what pods are admitted by is forbidden").answers(path, status(403, "no")).unknown(&[
+            "autoscaling-maximum",
+            "class-missing",
+            "limit-range",
+            "preemption",
+            "quota-exceeded",
+            "requested-over-threshold",
+            "unschedulable",
+        ]));
+    }
+    let apart = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}, "namespaceSelector": {"matchLabels": {"a": "b"}}}]}});
+    let mut shy = deployment("1");
+    shy["spec"]["template"]["spec"]["affinity"] = apart;
+    cases.push(
+        case("namespaces are forbidden, and affinity goes by their labels")
+            .answers(NAMESPACES, status(403, "no"))
+            .releases(&[shy])
+            .unknown(&OF_PODS),
+    );
+    let hidden = json!({"metadata": {"name": "q", "namespace": "shop"}, "spec": {"hard": {"pods": "9"}}, "status": {"hard": {"pods": "9"}}});
+    cases.push(
+        case("a quota whose use is not counted yet").lists(QUOTAS, &[hidden]).unknown(&["quota-exceeded"]).says("does not say yet"),
+    );
+    expect_all(cases).await;
+}
+
+#[tokio::test]
+async fn what_others_decide_is_unknown() {
+    let with = |field: &str, value: Value| {
+        let mut deployment = deployment("1");
+        deployment["spec"]["template"]["spec"][field] = value;
+        deployment
+    };
+    let karpenter = {
+        let mut node = node();
+        node["metadata"]["labels"]["karpenter.sh/nodepool"] = json!("general");
+        node
+    };
+    let elastic = |max: usize| json!({"capacity": {"elastic": {"general": {"labels": {"pool": "a"}, "max_nodes": max}}}});
+    expect_all(vec![
+        case("another scheduler").releases(&[with("schedulerName", json!("volcano"))]).unknown(&OF_PODS).says("volcano"),
+        case("a gate").releases(&[with("schedulingGates", json!([{"name": "example.com/wait"}]))]).unknown(&OF_PODS).says("example.com/wait"),
+        case("devices").releases(&[with("resourceClaims", json!([{"name": "gpu"}]))]).unknown(&OF_PODS).says("claim devices"),
+        case("too large, and nobody adds nodes").releases(&[deployment("5")]).is(Decision::NoGo, "failed", &["unschedulable"])
+            .says("0/1 nodes are available: 1 Insufficient cpu. cpu: short of 1 on the best node, a"),
+        case("too many, and nodes are added somehow").lists(NODES, &[karpenter]).releases(&[deployment("3"), named("other", "3")])
+            .unknown(&["unschedulable"]).says("karpenter.sh/nodepool"),
+        case("too many, and nodes may be added").environment(elastic(2)).releases(&[deployment("3"), named("other", "3")])
+            .is(Decision::Go, "warning", &["unschedulable"]).says("general (1 nodes, up to 1 more)"),
+        case("too many, even if nodes are added").environment(elastic(1)).releases(&[deployment("3"), named("other", "3")])
+            .unknown(&["unschedulable"]),
+        case("too large for any of the nodes that may be added").environment(elastic(9)).releases(&[deployment("5")])
+            .unknown(&["unschedulable"]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_in_use_is_known_or_said_not_to_be() {
+    let limit = |percent: u8| json!({"resource_thresholds": {"cpu_percent": percent}});
+    let required = json!({"resource_thresholds": {"cpu_percent": 90, "metrics": "required"}});
+    let unserved = ok(&discovery(&[group("apps", "v1", &[("deployments", "Deployment")])]));
+    expect_all(vec![
+        case("enough is free").environment(limit(60)),
+        case("more is in use than may be").environment(limit(40)).is(Decision::NoGo, "failed", &["used-over-threshold"])
+            .says("50 % of the cluster's cpu is in use, and 40 % may be"),
+        case("more is requested than may be").environment(limit(60)).releases(&[deployment("3")])
+            .is(Decision::NoGo, "failed", &["requested-over-threshold"]).says("75 % of the cluster's cpu is requested (3 of 4)"),
+        case("metrics are not served").environment(limit(90)).answers("/apis", unserved.clone())
+            .is(Decision::Go, "skipped", &["used-over-threshold"]),
+        case("metrics are not served, and required").environment(required).answers("/apis", unserved).unknown(&["used-over-threshold"]),
+        case("metrics are dead").environment(limit(90)).answers(METRICS, status(403, "the server is gone")).unknown(&["used-over-threshold"]),
+        case("metrics are stale").environment(limit(90)).lists(METRICS, &[metrics(3600)]).unknown(&["used-over-threshold"]).says("stale"),
+        case("metrics are not of every node").environment(limit(90)).lists(METRICS, &[]).unknown(&["used-over-threshold"]),
+    ])
+    .await;
+}
+
+async fn expect_all(cases: Vec<Case>) {
+    let mut wrong = Vec::new();
+    for case in cases {
+        let report = ask(&case).await;
+        let (decision, seen) = (report.verdict.decision, told(&report));
+        println!("{:<64} {decision:?} {seen:?}", case.name);
+        if (decision, seen.clone()) != case.expected {
+            wrong.push(format!("{}: {decision:?} {seen:?}, not {:?}: {}", case.name, case.expected, report.verdict.headline));
+        }
+        let whole = serde_json::to_string(&report).unwrap();
+        if let Some(text) = case.says.filter(|text| !whole.contains(text)) {
+            wrong.push(format!("{}: nothing says {text:?}: {}", case.name, report.verdict.headline));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+async fn ask(case: &Case) -> Report {
+    let answers = case.answers.clone();
+    let api = ApiServer::start(Arc::new(move |asked: &Asked| {
+        let path = asked.path.split('?').next().unwrap_or_default();
+        let page = if asked.path.contains("continue=") { format!("{path} continued") } else { path.to_owned() };
+        answers.get(&page).cloned().unwrap_or_else(|| status(404, "not found"))
+    }))
+    .await;
+    let environments = Environments::parse("e.yaml", &json!({"environments": {"e": case.environment}}).to_string()).unwrap();
+    let text = case.release.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n");
+    Preflight::new(api.cluster())
+        .environment(environments.get("e").unwrap())
+        .manifests(Manifests::parse("a.yaml", &text).unwrap())
+        .plugins(preflight_plugins::builtin())
+        .only(["resource-capacity".to_owned()])
+        .start()
+        .unwrap()
+        .finish()
+        .await
+}
+
+fn list(items: &[Value]) -> Value {
+    json!({"kind": "List", "metadata": {}, "items": items})
+}
+
+fn discovery(groups: &[Value]) -> Value {
+    json!({"kind": "APIGroupDiscoveryList", "items": groups})
+}
+
+fn group(name: &str, version: &str, kinds: &[(&str, &str)]) -> Value {
+    let kind = |(plural, kind): &(&str, &str)| {
+        json!({"resource": plural, "scope": "Namespaced", "verbs": ["get", "list", "create", "patch"],
+               "responseKind": {"group": name, "version": version, "kind": kind}})
+    };
+    let kinds: Vec<Value> = kinds.iter().map(kind).collect();
+    json!({"metadata": {"name": name}, "versions": [{"version": version, "freshness": "Current", "resources": kinds}]})
+}
+
+fn node() -> Value {
+    json!({
+        "metadata": {"name": "a", "labels": {"kubernetes.io/hostname": "a", "pool": "a"}},
+        "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "10"}, "conditions": [{"type": "Ready", "status": "True"}]},
+    })
+}
+
+fn metrics(age: i64) -> Value {
+    let at = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second() - age).unwrap();
+    json!({"metadata": {"name": "a"}, "timestamp": at.to_string(), "usage": {"cpu": "2", "memory": "1Gi"}})
+}
+
+fn deployment(cpu: &str) -> Value {
+    named("web", cpu)
+}
+
+fn named(name: &str, cpu: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"selector": {"matchLabels": {"app": name}}, "template": {
+            "metadata": {"labels": {"app": name}},
+            "spec": {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}}]}}},
+    })
+}
