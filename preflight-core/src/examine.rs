@@ -169,7 +169,12 @@ fn status(rules: &[RuleResult], findings: &[Finding]) -> Status {
         Status::Failed
     } else if rules.is_empty() || any(|outcome| matches!(outcome, Outcome::Unknown { accepted: false, .. })) {
         Status::Unknown
-    } else if any(|outcome| matches!(outcome, Outcome::Skipped { .. })) {
+    } else if any(|outcome| matches!(outcome, Outcome::Skipped { blocked_by: Some(_), .. })) {
+        Status::Skipped
+    } else if any(|outcome| matches!(outcome, Outcome::Skipped { .. }))
+        && !any(|outcome| matches!(outcome, Outcome::Passed { .. } | Outcome::Warning))
+    {
+        // What was set aside of a check is told by the verdict; the rest of it stands.
         Status::Skipped
     } else if !findings.is_empty() || any(|outcome| matches!(outcome, Outcome::Unknown { .. })) {
         Status::Warning

@@ -256,3 +256,115 @@ fn count_spread(fleet: &Fleet, state: &State, shape: ShapeId, spreading: &Spread
     let itself = i64::from(fleet.selects(spreading.near.selector, prepared.group));
     Counted { counts, least, itself }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::capacity::fleet::NodeInfo;
+    use crate::capacity::shape::Shape;
+    use crate::capacity::view::Pod;
+
+    fn node(name: &str, mut more: Value) -> NodeInfo {
+        more["metadata"]["labels"]["kubernetes.io/hostname"] = json!(name);
+        if more["status"]["allocatable"].is_null() {
+            more["status"]["allocatable"] = json!({"cpu": "2", "memory": "4Gi", "pods": "3"});
+        }
+        NodeInfo::of(name, &serde_json::from_value(more).unwrap())
+    }
+
+    fn shape(labels: Value, spec: Value) -> Shape {
+        let pod: Pod = serde_json::from_value(json!({"metadata": {"labels": labels}, "spec": spec})).unwrap();
+        Shape::of("shop", &pod.metadata.labels, &pod.spec)
+    }
+
+    /// What is said of a pod on two nodes, `a` in zone 1 and `b` in zone 2, with others on `a`.
+    fn told(nodes: Vec<NodeInfo>, others: Vec<Shape>, pod: Shape) -> String {
+        let mut fleet = Fleet::new(nodes, Default::default());
+        let others: Vec<ShapeId> = others.into_iter().map(|other| fleet.add(other)).collect();
+        let pod = fleet.add(pod);
+        let mut state = State::empty(&fleet);
+        for other in others {
+            state.put(&fleet, other, 0, false);
+        }
+        let survey = Survey::of(&fleet, &state, pod);
+        let feasible: Vec<&str> = survey.feasible().into_iter().map(|at| fleet.nodes()[at].name.as_str()).collect();
+        if feasible.is_empty() { survey.histogram().to_string() } else { feasible.join(" ") }
+    }
+
+    fn two() -> Vec<NodeInfo> {
+        let zone = |zone: &str| json!({"metadata": {"labels": {"zone": zone, "size": "3"}}});
+        vec![node("a", zone("1")), node("b", zone("2"))]
+    }
+
+    fn asking(cpu: &str) -> Value {
+        json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]})
+    }
+
+    #[test]
+    fn nodes_are_told_in_the_schedulers_words() {
+        let app = || json!({"app": "web"});
+        let with = |field: &str, value: Value| {
+            let mut spec = asking("100m");
+            spec[field] = value;
+            shape(app(), spec)
+        };
+        let term = |key: &str| json!([{"topologyKey": key, "labelSelector": {"matchLabels": {"app": "web"}}}]);
+        let near = |key: &str| with("affinity", json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term(key)}}));
+        let apart = |key: &str| with("affinity", json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term(key)}}));
+        let spread = |key: &str| {
+            let term = json!({"topologyKey": key, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "web"}}});
+            with("topologySpreadConstraints", json!([term]))
+        };
+        let nodes_with = |term: Value| with("affinity", json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}));
+        let port = || {
+            let spec = json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]});
+            shape(json!({}), spec)
+        };
+        let web = || shape(app(), asking("100m"));
+        let cases = [
+            (vec![], web(), "a b"),
+            (vec![shape(json!({}), asking("1950m"))], web(), "b"),
+            (vec![], shape(app(), asking("3")), "0/2 nodes are available: 2 Insufficient cpu."),
+            (vec![web(), web(), web()], web(), "b"),
+            (vec![], with("nodeSelector", json!({"zone": "2"})), "b"),
+            (vec![], with("nodeSelector", json!({"zone": "3"})), "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."),
+            (vec![], nodes_with(json!({"matchExpressions": [{"key": "size", "operator": "Gt", "values": ["3"]}]})),
+             "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."),
+            (vec![], nodes_with(json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]})), "b"),
+            (vec![], nodes_with(json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["c"]}]})),
+             "0/2 nodes are available: 2 node(s) didn't satisfy plugin(s) [NodeAffinity]."),
+            (vec![], near("zone"), "a b"),
+            (vec![web()], near("zone"), "a"),
+            (vec![], near("rack"), "0/2 nodes are available: 2 node(s) didn't match pod affinity rules."),
+            (vec![web()], apart("zone"), "b"),
+            (vec![apart("zone")], web(), "b"),
+            (vec![web()], spread("zone"), "b"),
+            (vec![], spread("rack"), "0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints (missing required label)."),
+            (vec![port()], port(), "b"),
+        ];
+        for (others, pod, expected) in cases {
+            assert_eq!(told(two(), others, pod.clone()), expected, "{pod:?}");
+        }
+        let closed = vec![
+            node("a", json!({"spec": {"unschedulable": true, "taints": [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]}})),
+            node("b", json!({"spec": {"taints": [{"key": "gpu", "value": "yes", "effect": "NoExecute"}]}})),
+        ];
+        assert_eq!(
+            told(closed.clone(), vec![], web()),
+            "0/2 nodes are available: 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable."
+        );
+        assert_eq!(told(closed, vec![], with("tolerations", json!([{"key": "gpu", "value": "yes"}]))), "b");
+        assert_eq!(told(vec![], vec![], web()), "no nodes available to schedule pods");
+    }
+
+    #[test]
+    fn a_pod_that_does_not_select_itself_may_be_spread_anywhere() {
+        let term = json!({"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "web"}}});
+        let mut spec = asking("100m");
+        spec["topologySpreadConstraints"] = json!([term]);
+        let web = shape(json!({"app": "web"}), asking("100m"));
+        assert_eq!(told(two(), vec![web], shape(json!({"app": "other"}), spec)), "a b");
+    }
+}

@@ -192,3 +192,71 @@ pub fn above_limits(containers: &Containers) -> Vec<String> {
     }
     why.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn range(limits: Value) -> LimitRange {
+        serde_json::from_value(json!({"spec": {"limits": [limits]}})).unwrap()
+    }
+
+    fn asking(resources: Value) -> Containers {
+        serde_json::from_value(json!({"containers": [{"name": "c", "resources": resources}]})).unwrap()
+    }
+
+    #[test]
+    fn defaults_follow_from_one_another() {
+        let range = range(json!({"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "64Mi"}, "defaultRequest": {"cpu": "100m"}}));
+        let mut containers = asking(json!({}));
+        range.give(&mut containers);
+        let Requirements { requests, limits, .. } = &containers.containers[0].resources;
+        let told = |list: &ResourceList| list.iter().map(|(name, amount)| format!("{name}={amount}")).collect::<Vec<_>>().join(" ");
+        assert_eq!((told(requests), told(limits)), ("cpu=100m memory=64Mi".to_owned(), "cpu=2".to_owned()));
+    }
+
+    #[test]
+    fn bounds_are_kept() {
+        let container = |mut limits: Value| {
+            limits["type"] = json!("Container");
+            range(limits)
+        };
+        let one = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}});
+        let cases = [
+            (container(json!({"max": {"cpu": "1"}})), one.clone(), ""),
+            (container(json!({"max": {"cpu": "900m"}})), one.clone(), "may have a limit of 900m cpu at most, and has 1"),
+            (container(json!({"max": {"cpu": "1"}})), json!({"requests": {"cpu": "1"}}), "must have a limit of 1 cpu at most, and has none"),
+            (container(json!({"min": {"cpu": "1"}})), one.clone(), ""),
+            (container(json!({"min": {"cpu": "2"}})), one.clone(), "must request 2 cpu at least, and requests 1"),
+            (container(json!({"min": {"memory": "1Gi"}})), one.clone(), "must request 1Gi memory at least, and requests none"),
+            (container(json!({"maxLimitRequestRatio": {"cpu": "2"}})), json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}), ""),
+            (
+                container(json!({"maxLimitRequestRatio": {"cpu": "2"}})),
+                json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2001m"}}),
+                "may have 2 times its request of 1 cpu as limit, and has 2001m",
+            ),
+            (range(json!({"type": "Pod", "max": {"cpu": "500m"}})), one, "the pod may have a limit of 500m cpu at most, and has 1"),
+        ];
+        for (range, resources, why) in cases {
+            let told = range.refuses(&asking(resources.clone())).join("; ");
+            assert!(told.ends_with(why) && told.is_empty() == why.is_empty(), "{range:?} {resources}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn claims_are_bounded_too() {
+        let range = range(json!({"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}, "max": {"storage": "5Gi"}}));
+        let refused = |size: &str| !range.refuses_claim(Quantity::parse(size).unwrap()).is_empty();
+        assert_eq!(["512Mi", "1Gi", "5Gi", "6Gi"].map(refused), [true, false, false, true]);
+    }
+
+    #[test]
+    fn requests_above_limits_are_told() {
+        let mut containers = asking(json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1", "memory": "1Gi"}}));
+        requests_from_limits(&mut containers);
+        assert_eq!(containers.containers[0].resources.requests["memory"], Quantity::parse("1Gi").unwrap());
+        assert_eq!(above_limits(&containers), ["container \"c\" requests 2 cpu, more than its limit of 1"]);
+    }
+}

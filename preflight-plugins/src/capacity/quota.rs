@@ -317,3 +317,100 @@ impl fmt::Display for Excess {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn quota(spec: Value, used: Value) -> Quota {
+        let hard = spec["hard"].clone();
+        let quota = json!({"spec": spec, "status": {"hard": hard, "used": used}});
+        Quota::live("shop", "q", &serde_json::from_value(quota).unwrap())
+    }
+
+    fn pod(spec: Value) -> Charge {
+        let spec: PodSpec = serde_json::from_value(spec).unwrap();
+        Charge::pod("shop", &spec, &requests::requests(&spec.containers()))
+    }
+
+    fn asking(resources: Value) -> Charge {
+        pod(json!({"containers": [{"name": "c", "resources": resources}]}))
+    }
+
+    #[test]
+    fn what_pods_ask_for_is_counted_by_every_name() {
+        let charge = asking(json!({
+            "requests": {"cpu": "500m", "memory": "1Gi", "example.com/gpu": "1", "hugepages-2Mi": "4Mi"},
+            "limits": {"cpu": "1", "ephemeral-storage": "1Gi"},
+        }));
+        let told: Vec<String> = charge.amounts.iter().map(|(name, amount)| format!("{name}={amount}")).collect();
+        assert_eq!(
+            told,
+            [
+                "count/pods=1", "cpu=500m", "hugepages-2Mi=4Mi", "limits.cpu=1", "limits.ephemeral-storage=1Gi", "memory=1Gi",
+                "pods=1", "requests.cpu=500m", "requests.example.com/gpu=1", "requests.hugepages-2Mi=4Mi", "requests.memory=1Gi",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_quota_lets_in_what_fits_and_says_why_not() {
+        let mut quota = quota(json!({"hard": {"requests.cpu": "2", "pods": "3"}}), json!({"requests.cpu": "1", "pods": "1"}));
+        let charge = asking(json!({"requests": {"cpu": "600m"}}));
+        assert_eq!(quota.refuses(&charge), None);
+        quota.charge(&charge, true);
+        assert_eq!(
+            quota.refuses(&charge).unwrap().to_string(),
+            "the quota q has no room: requests.cpu: 600m requested, 1600m of 2 used"
+        );
+        quota.charge(&charge, false);
+        assert_eq!(quota.refuses(&charge), None);
+        let silent = asking(json!({}));
+        assert_eq!(
+            quota.refuses(&silent).unwrap().to_string(),
+            "the quota q needs every container to specify requests.cpu for: c"
+        );
+        let elsewhere = Charge { namespace: "other".to_owned(), ..charge };
+        assert_eq!(quota.refuses(&elsewhere), None);
+    }
+
+    #[test]
+    fn scopes_are_kept() {
+        let with = |scope: &str| quota(json!({"hard": {"pods": "0"}, "scopes": [scope]}), json!({"pods": "0"}));
+        let class = |operator: &str, values: Value| {
+            let scope = json!({"scopeName": "PriorityClass", "operator": operator, "values": values});
+            quota(json!({"hard": {"pods": "0"}, "scopeSelector": {"matchExpressions": [scope]}}), json!({"pods": "0"}))
+        };
+        let plain = asking(json!({"requests": {"cpu": "1"}}));
+        let idle = asking(json!({}));
+        let limited = pod(json!({"containers": [{"name": "c"}], "activeDeadlineSeconds": 5}));
+        let urgent = pod(json!({"containers": [{"name": "c"}], "priorityClassName": "high"}));
+        let term = json!({"topologyKey": "z", "labelSelector": {}, "namespaces": ["other"]});
+        let far = pod(json!({"containers": [{"name": "c"}], "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}));
+        for (quota, charge, counts) in [
+            (with("Terminating"), &limited, true),
+            (with("Terminating"), &plain, false),
+            (with("NotTerminating"), &plain, true),
+            (with("NotTerminating"), &limited, false),
+            (with("BestEffort"), &idle, true),
+            (with("BestEffort"), &plain, false),
+            (with("NotBestEffort"), &plain, true),
+            (with("NotBestEffort"), &idle, false),
+            (with("CrossNamespacePodAffinity"), &far, true),
+            (with("CrossNamespacePodAffinity"), &plain, false),
+            (with("PriorityClass"), &urgent, true),
+            (with("PriorityClass"), &plain, false),
+            (class("In", json!(["high"])), &urgent, true),
+            (class("In", json!(["low"])), &urgent, false),
+            (class("NotIn", json!(["high"])), &plain, true),
+            (class("DoesNotExist", json!([])), &urgent, false),
+        ] {
+            assert_eq!(quota.refuses(charge).is_some(), counts, "{quota:?} {charge:?}");
+        }
+        // Objects that are no pods are not of any scope.
+        let service = Charge::object("shop", "services", "");
+        assert!(!with("NotTerminating").covers(&service.traits));
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::world::World;
 use super::{
-    CLAIM_IMMUTABLE, CLAIM_RESIZE, CLASS_MISSING, DATA_SOURCE_MISSING, DEFAULT_CLASS, OF_VOLUMES,
+    CLAIM_IMMUTABLE, CLAIM_RESIZE, CLAIM_STUCK, CLASS_MISSING, DATA_SOURCE_MISSING, DEFAULT_CLASS, OF_VOLUMES,
 };
 use crate::changes::{Happens, rollout};
 use crate::storage::{
