@@ -50,8 +50,8 @@ pub(super) struct Decided {
 pub(super) enum Placement {
     /// They can.
     Found,
-    /// They can, once the autoscaler adds nodes: how many of which groups.
-    Elastic(String),
+    /// They can, once something has happened that is under way or declared: what.
+    Later(String),
     /// These cannot.
     NotFound(Vec<Obstacle>),
     /// That cannot be told.
@@ -66,6 +66,18 @@ pub(super) struct Obstacle {
     pub(super) node: Option<String>,
     /// Whether no order could have helped.
     pub(super) proven: bool,
+}
+
+impl Decided {
+    /// Whether nothing but nodes is missing, and nothing is declared of more to come.
+    pub(super) fn is_short_of_nodes(&self) -> bool {
+        match &self.placement {
+            Placement::NotFound(obstacles) => {
+                obstacles.iter().all(|obstacle| matches!(obstacle.hitch, Hitch::NoNode { .. }))
+            }
+            _ => false,
+        }
+    }
 }
 
 pub(super) fn decide(inputs: Inputs) -> Decided {
@@ -108,6 +120,8 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
                     why: format!("if {id} rolls out, it does not fit, and whether it does so is not known: {why}"),
                     advice: "make room for it",
                 }
+            } else if let Some(found) = once_they_are_gone(&staged) {
+                found
             } else if short_of_nodes && let Some(found) = elastic(&inputs, &nodes, &all, &set) {
                 found
             } else if let Some(sign) = short_of_nodes.then(|| autoscaler(&inputs.nodes)).flatten() {
@@ -138,6 +152,16 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
     let found = matches!(placement, Placement::Found);
     let at_maximum = if found { at_maximum(&inputs, &nodes, &set) } else { Vec::new() };
     Decided { placement, evicted, slow, at_maximum, looked_at, requested, wanted: inputs.wanted }
+}
+
+/// Whether it fits once the pods are gone that were told to end.
+fn once_they_are_gone(staged: &scene::Stage0) -> Option<Placement> {
+    let mut scene = staged.scene();
+    let leaving: Vec<usize> = scene.state.pods().filter(|(_, pod)| pod.leaving).map(|(pod, _)| pod).collect();
+    let first = staged.names.get(leaving.first()?)?;
+    leaving.iter().for_each(|pod| scene.state.take(&staged.fleet, *pod));
+    let what = format!("{} pods are gone that were told to end, {first} among them", leaving.len());
+    matches!(judge(&scene), Verdict::Lands(..)).then_some(Placement::Later(what))
 }
 
 /// Cordoned nodes count for nothing.
@@ -180,7 +204,7 @@ fn elastic(
         advice: "raise the maximum of a group, make room, or ask for less",
     };
     Some(match judge(&staged.scene()) {
-        Verdict::Lands(..) => Placement::Elastic(groups),
+        Verdict::Lands(..) => Placement::Later(format!("nodes are added: {groups}")),
         Verdict::Depends { .. } => beyond("whether it fits onto the declared maximum depends on where pods are put"),
         Verdict::Stuck { .. } => beyond("no placement is found inside the declared maximum either"),
     })

@@ -14,7 +14,7 @@ mod verdict;
 mod volumes;
 mod workloads;
 
-use preflight_core::cluster::Read;
+use preflight_core::cluster::{Read, Resource};
 use preflight_core::{
     CheckResult, Context, Descriptor, Phase, Plugin, Undecided, async_trait, rules,
 };
@@ -112,6 +112,10 @@ rules! { plugin "resource-capacity";
 #[derive(Debug, Clone, Copy)]
 pub struct ResourceCapacity;
 
+fn config_maps() -> Resource {
+    Resource::namespaced("", "v1", "configmaps", "ConfigMap")
+}
+
 #[async_trait]
 impl Plugin for ResourceCapacity {
     fn descriptor(&self) -> Descriptor {
@@ -133,6 +137,7 @@ impl Plugin for ResourceCapacity {
             .reads(Read::list::<CsiNode>())
             .reads(Read::list::<CsiDriver>())
             .reads(Read::list::<storage::Capacity>())
+            .reads(Read::get(config_maps()))
             .reads(Read::dynamic("objects that a new quota counts"))
             .settings::<ResourceThresholds>()
             .settings::<Capacity>()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use preflight_core::cluster::{ClusterError, Listed, Reader, Resource};
 use preflight_core::manifests::Object;
-use preflight_core::release::{Action, Planned, Release};
+use preflight_core::release::{Action, Planned, Projected, Release};
 use preflight_core::{Quantity, RuleCheck, Subject};
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,6 +14,7 @@ use crate::capacity::quota::{Charge, Quota, ResourceQuota};
 use crate::capacity::requests;
 use crate::capacity::view::Pod;
 use crate::changes::{self, Happens};
+use crate::storage::{self, Claim, NewClaim, StorageClass};
 
 /// What cannot be told of a quota.
 pub(super) struct Uncounted {
@@ -144,8 +145,8 @@ fn charges(planned: &Planned, release: &Release) -> Option<(String, Vec<(Charge,
     let object: &Object = &planned.object;
     let mut all = Vec::new();
     if planned.action == Action::Create {
-        // Pods are counted when they are played through.
-        if object.kind() != "Pod" {
+        // Pods are counted when they are played through, claims with those that are made of templates.
+        if !matches!(object.kind(), "Pod" | "PersistentVolumeClaim") {
             let mut charge = Charge::object(&namespace, &resource.plural, &resource.group);
             more_of(object, &planned.effective, &mut charge);
             all.push((charge, ""));
@@ -159,7 +160,7 @@ fn charges(planned: &Planned, release: &Release) -> Option<(String, Vec<(Charge,
     Some((namespace, told.collect()))
 }
 
-/// What Services and claims count for beside being one (`pkg/quota/v1/evaluator/core`, v1.36).
+/// What Services count for beside being one (`pkg/quota/v1/evaluator/core/services.go`, v1.36).
 fn more_of(object: &Object, effective: &Value, charge: &mut Charge) {
     let spec = &effective["spec"];
     match (object.group(), object.kind()) {
@@ -174,16 +175,51 @@ fn more_of(object: &Object, effective: &Value, charge: &mut Charge) {
                 charge.amounts.insert("services.nodeports".to_owned(), ports);
             }
         }
-        ("", "PersistentVolumeClaim") => {
-            let size = spec["resources"]["requests"]["storage"].as_str().and_then(|size| Quantity::parse(size).ok());
-            let size = size.unwrap_or_default();
-            charge.amounts.insert("requests.storage".to_owned(), size);
-            if let Some(class) = spec["storageClassName"].as_str().filter(|class| !class.is_empty()) {
-                let of_class = format!("{class}.storageclass.storage.k8s.io");
-                charge.amounts.insert(format!("{of_class}/requests.storage"), size);
-                charge.amounts.insert(format!("{of_class}/persistentvolumeclaims"), Quantity::from_value(1));
-            }
-        }
         _ => {}
     }
+}
+
+/// Asks the quotas for the claims that the release makes, and counts those that go through.
+pub(super) fn examine_claims(rule: &mut RuleCheck<'_>, claims: &[NewClaim<'_>], quotas: &mut [Quota]) {
+    for claim in claims {
+        let charge = charge_of(claim);
+        for _ in 0..claim.of.count.unwrap_or(1) {
+            let Some(excess) = quotas.iter().find_map(|quota| quota.refuses(&charge)) else {
+                quotas.iter_mut().for_each(|quota| quota.charge(&charge, true));
+                continue;
+            };
+            let (namespace, name) = (&claim.of.namespace, &claim.of.name);
+            let message = format!("the claim {namespace}/{name} cannot be made: {excess}");
+            let subject = Subject::at(&claim.of.planned.object, &claim.of.path);
+            rule.predict(subject, message, describe_quota(namespace, &excess.quota));
+            break;
+        }
+    }
+}
+
+/// `pkg/quota/v1/evaluator/core/persistent_volume_claims.go`, v1.36.
+fn charge_of(claim: &NewClaim<'_>) -> Charge {
+    let mut charge = Charge::object(&claim.of.namespace, "persistentvolumeclaims", "");
+    let size = claim.size().unwrap_or_default();
+    charge.amounts.insert("requests.storage".to_owned(), size);
+    if let Some(class) = claim.class.as_deref().filter(|class| !class.is_empty()) {
+        let of_class = format!("{class}.storageclass.storage.k8s.io");
+        charge.amounts.insert(format!("{of_class}/requests.storage"), size);
+        charge.amounts.insert(format!("{of_class}/persistentvolumeclaims"), Quantity::from_value(1));
+    }
+    charge
+}
+
+/// The claims that the release makes; asks for those that are there only where it has any.
+pub(super) async fn new_claims_of<'a>(
+    cluster: &Reader,
+    projected: &Projected,
+    release: &'a Release,
+) -> Result<Vec<NewClaim<'a>>, ClusterError> {
+    if storage::claims_of(release).0.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (there, classes) = futures::try_join!(cluster.list::<Claim>(), projected.list::<StorageClass>())?;
+    let exists = |namespace: &str, name: &str| there.get_in(namespace, name).is_some();
+    Ok(storage::new_claims(release, exists, classes.iter().map(|(_, name, class)| (name, class))))
 }

@@ -13,12 +13,13 @@ use super::volumes::Storage;
 use super::workloads::{Scalers, Unclear, Wanted, wanted};
 use super::{
     AUTOSCALING_MAXIMUM, CLASS_MISSING, LIMIT_RANGE, PREEMPTION, QUOTA_EXCEEDED,
-    REQUESTED_OVER_THRESHOLD, UNSCHEDULABLE, autoscalers, objects, volumes,
+    REQUESTED_OVER_THRESHOLD, UNSCHEDULABLE, autoscalers, config_maps, objects, volumes,
 };
 use crate::capacity::admit::{Refusal, Rules};
 use crate::capacity::reason::{Histogram, Reason};
 use crate::capacity::simulate::Hitch;
 use crate::labels::Labels;
+use crate::storage::NewClaim;
 
 /// Names of pods that are told.
 const TOLD: usize = 5;
@@ -62,7 +63,9 @@ pub(super) async fn examine(
         let replicas = wanted.kind.replicas().unwrap_or(1);
         placed.workloads.push((wanted.namespace.clone(), wanted.pods.labels.clone(), replicas));
     }
-    admission(check, &all);
+    let claims = objects::new_claims_of(cluster, projected, release).await;
+    let claims = check.need(&[&LIMIT_RANGE, &QUOTA_EXCEEDED], claims).unwrap_or_default();
+    admission(check, &all, &claims, &rules);
     let (mut schedulable, mut others) = (Vec::new(), Vec::new());
     for wanted in all {
         match by_others(&wanted) {
@@ -84,6 +87,7 @@ pub(super) async fn examine(
         }
     }
     objects::examine(&mut quota_rule, release, &mut quotas);
+    objects::examine_claims(&mut quota_rule, &claims, &mut quotas);
     let counted = quotas.len();
     // Whether quotas let the pods in step by step depends on where they go.
     let Some(nodes) = check.need(OF_PODS, read.nodes.clone()) else { return placed };
@@ -111,10 +115,23 @@ pub(super) async fn examine(
     let inputs = Inputs { nodes, pods, namespaces, quotas, wanted: schedulable, capacity, storage };
     let decided = tokio::task::spawn_blocking(move || decide(inputs)).await;
     let decided = decided.map_err(|_| Undecided::unknown("playing the release through came to an unexpected end"));
-    let Some(decided) = check.need(OF_PODS, decided) else { return placed };
+    let Some(mut decided) = check.need(OF_PODS, decided) else { return placed };
+    if decided.is_short_of_nodes() && has_autoscaler(cluster).await {
+        decided.placement = Placement::Unknown {
+            why: "not every pod fits onto the nodes that there are, and a cluster autoscaler runs that may add some".to_owned(),
+            advice: "say in the environment how far it goes: `capacity.elastic`",
+        };
+    }
     tell(check, quota_rule, &decided, counted);
     thresholds_of(check, &thresholds, &decided);
     placed
+}
+
+/// Whether a cluster autoscaler keeps its status (`kube-system/cluster-autoscaler-status`, its default since 1.0). Who may
+/// not look at it does not know of one.
+async fn has_autoscaler(cluster: &Reader) -> bool {
+    let status = cluster.get(&config_maps(), Some("kube-system"), "cluster-autoscaler-status").await;
+    status.is_ok_and(|status| status.is_some())
 }
 
 fn admission_rules(check: &Examination, read: &Read) -> Option<Rules> {
@@ -130,8 +147,8 @@ fn admission_rules(check: &Examination, read: &Read) -> Option<Rules> {
     Some(rules)
 }
 
-/// What the API server refuses of each pod.
-fn admission(check: &Examination, all: &[Wanted]) {
+/// What the API server refuses of each pod and claim.
+fn admission(check: &Examination, all: &[Wanted], claims: &[NewClaim<'_>], rules: &Rules) {
     let mut limits = check.rule(&LIMIT_RANGE);
     let mut classes = check.rule(&CLASS_MISSING);
     for wanted in all {
@@ -158,7 +175,19 @@ fn admission(check: &Examination, all: &[Wanted]) {
             }
         }
     }
-    limits.conclude("workloads");
+    for claim in claims {
+        limits.examined();
+        let (namespace, name) = (&claim.of.namespace, &claim.of.name);
+        for (range, limit) in rules.limits.get(namespace).into_iter().flatten() {
+            for why in limit.refuses_claim(claim.size().unwrap_or_default()) {
+                let message = format!("the claim {namespace}/{name} cannot be made: the LimitRange {range} refuses it: {why}");
+                let remedy = Remediation::new("Ask for a size that the namespace allows")
+                    .command(format!("kubectl describe limitrange {range} -n {namespace}"));
+                limits.predict(Subject::at(&claim.of.planned.object, &claim.of.path), message, remedy);
+            }
+        }
+    }
+    limits.conclude("workloads and claims");
     classes.conclude("workloads");
 }
 
@@ -213,10 +242,10 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
     decided.wanted.iter().for_each(|_| unschedulable.examined());
     match &decided.placement {
         Placement::Found => {}
-        Placement::Elastic(groups) => {
-            let message = format!("not every pod fits onto the nodes that there are; once nodes are added they do: {groups}");
+        Placement::Later(what) => {
+            let message = format!("not every pod fits now, but they do once {what}");
             let first = decided.wanted.first().map(|wanted| subject(wanted, "containers[0].resources"));
-            let remedy = Remediation::new("See that the autoscaler is well").command("kubectl get nodes -w");
+            let remedy = Remediation::new("See that it happens").command("kubectl get pods -A -o wide -w").command("kubectl get nodes -w");
             unschedulable.warn(first.unwrap_or_else(|| Subject::new("nodes")), message, remedy);
         }
         Placement::Unknown { why, advice } => unschedulable.unknown(why, *advice),

@@ -173,7 +173,10 @@ fn of_object(planned: &Planned, method: Method) -> Result<Vec<ReleaseClaim<'_>>,
         }
         claims.push(ReleaseClaim {
             planned,
-            path: template.spec_path("volumes").index(at).join(&FieldPath::of("ephemeral.volumeClaimTemplate.spec")),
+            path: template
+                .spec_path("volumes")
+                .index(at)
+                .join(&FieldPath::of("ephemeral.volumeClaimTemplate.spec")),
             namespace: namespace.clone(),
             name: ephemeral_name(planned, volume),
             origin: Origin::Ephemeral,

@@ -39,7 +39,9 @@ pub(super) fn is_default(annotations: &BTreeMap<String, String>) -> bool {
 /// The classes that are marked as the default, the one that counts first: the newest, and of those made in the same
 /// second the first by name (`GetDefaultClass`, `pkg/volume/util/storageclass.go`, v1.36). One that is not there yet is
 /// the newest.
-pub fn defaults<'a>(classes: impl IntoIterator<Item = (&'a str, &'a StorageClass)>) -> Vec<(&'a str, &'a StorageClass)> {
+pub fn defaults<'a>(
+    classes: impl IntoIterator<Item = (&'a str, &'a StorageClass)>,
+) -> Vec<(&'a str, &'a StorageClass)> {
     let mut marked: Vec<_> = classes.into_iter().filter(|(_, class)| class.is_default()).collect();
     marked.sort_by(|(a_name, a), (b_name, b)| newest(a, b).then_with(|| a_name.cmp(b_name)));
     marked
@@ -95,7 +97,8 @@ mod tests {
         let beta = class(Some("2023-01-01T00:00:00Z"), DEFAULTS[1], "true");
         let not = class(Some("2026-01-01T00:00:00Z"), DEFAULTS[0], "false");
         let first = |classes: &[(&'static str, &StorageClass)]| {
-            default_class(classes.iter().map(|(name, class)| (*name, *class))).map(|(name, _)| name.to_owned())
+            default_class(classes.iter().map(|(name, class)| (*name, *class)))
+                .map(|(name, _)| name.to_owned())
         };
         assert_eq!(first(&[("old", &old), ("new", &new), ("not", &not)]).as_deref(), Some("new"));
         assert_eq!(first(&[("b", &old), ("a", &old)]).as_deref(), Some("a"));

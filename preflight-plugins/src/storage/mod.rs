@@ -2,6 +2,7 @@
 
 mod claims;
 mod classes;
+mod csi;
 mod objects;
 mod topology;
 mod volumes;
@@ -10,10 +11,11 @@ pub use claims::{
     NewClaim, Origin, ReleaseClaim, Use, UsedClaim, claims_of, new_claims, pod_count, used_claims,
 };
 pub use classes::{default_class, defaults, is_csi_name, migrated};
+pub use csi::{Attachment, Capacity, CsiDriver, CsiNode, NodeDriver};
 pub(crate) use objects::BETA_CLASS;
 pub use objects::{
-    Attachment, Capacity, Claim, ClaimRef, ClaimSpec, ClaimStatus, CsiDriver, CsiNode, CsiSource, DataSource,
-    Meta, NodeDriver, StorageClass, TopologyRequirement, TopologyTerm, Volume, VolumeSpec,
+    Claim, ClaimRef, ClaimSpec, ClaimStatus, CsiSource, DataSource, Meta, StorageClass, TopologyRequirement,
+    TopologyTerm, Volume, VolumeSpec,
 };
 pub use topology::{
     capacity_reaches, meets_topology, node_selector_matches, volume_reaches, zone_labels_reach,

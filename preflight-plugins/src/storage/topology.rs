@@ -62,10 +62,9 @@ pub fn meets_topology(class: &StorageClass, labels: &Labels) -> bool {
         labels.get(&requirement.key).is_some_and(|value| requirement.values.contains(value))
     };
     class.allowed_topologies.is_empty()
-        || class
-            .allowed_topologies
-            .iter()
-            .any(|term| !term.match_label_expressions.is_empty() && term.match_label_expressions.iter().all(met))
+        || class.allowed_topologies.iter().any(|term| {
+            !term.match_label_expressions.is_empty() && term.match_label_expressions.iter().all(met)
+        })
 }
 
 /// Whether there is room for a volume of that size, of that class, where a node with these labels reaches it
@@ -89,15 +88,15 @@ mod tests {
 
     fn volume(affinity: &Value, own: &[(&str, &str)]) -> Volume {
         let metadata = json!({"labels": labels(own)});
-        serde_json::from_value(json!({"metadata": metadata, "spec": {"nodeAffinity": {"required": affinity}}}))
-            .unwrap()
+        serde_json::from_value(
+            json!({"metadata": metadata, "spec": {"nodeAffinity": {"required": affinity}}}),
+        )
+        .unwrap()
     }
 
     #[test]
     fn volumes_are_reached_from_some_nodes() {
-        let on = |node: &str| {
-            json!({"nodeSelectorTerms": [{"matchExpressions": [{"key": "host", "operator": "In", "values": [node]}]}]})
-        };
+        let on = |node: &str| json!({"nodeSelectorTerms": [{"matchExpressions": [{"key": "host", "operator": "In", "values": [node]}]}]});
         let zone = "topology.kubernetes.io/zone";
         let old = "failure-domain.beta.kubernetes.io/zone";
         for (affinity, own, node, reached) in [
@@ -139,7 +138,8 @@ mod tests {
     #[test]
     fn room_is_where_a_driver_says_so() {
         let capacity = |fields: Value| -> Capacity {
-            let mut whole = json!({"storageClassName": "fast", "nodeTopology": {"matchLabels": {"zone": "a"}}});
+            let mut whole =
+                json!({"storageClassName": "fast", "nodeTopology": {"matchLabels": {"zone": "a"}}});
             whole.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
             serde_json::from_value(whole).unwrap()
         };
@@ -154,7 +154,8 @@ mod tests {
             (json!({"capacity": "10Gi", "nodeTopology": {}}), "b", true),
             (json!({"capacity": "10Gi", "storageClassName": "slow"}), "a", false),
         ] {
-            let reached = capacity_reaches(&capacity(fields.clone()), "fast", size, &labels(&[("zone", node)]));
+            let reached =
+                capacity_reaches(&capacity(fields.clone()), "fast", size, &labels(&[("zone", node)]));
             assert_eq!(reached, room, "{fields}");
         }
     }

@@ -176,7 +176,8 @@ mod tests {
         spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         let metadata = json!({"labels": {"disk": "fast"}, "deletionTimestamp": spec["gone"]});
         let phase = spec["phase"].as_str().unwrap_or("Available").to_owned();
-        serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": {"phase": phase}})).unwrap()
+        serde_json::from_value(json!({"metadata": metadata, "spec": spec, "status": {"phase": phase}}))
+            .unwrap()
     }
 
     fn wish(claim: &Claim) -> Wish<'_> {
@@ -201,7 +202,11 @@ mod tests {
             (json!({}), own(""), Fit::Kept),
             (json!({}), own("1"), Fit::Kept),
             (json!({}), own("2"), Fit::Not("it belongs to another claim")),
-            (json!({}), json!({"claimRef": {"namespace": "a", "name": "data"}}), Fit::Not("it belongs to another claim")),
+            (
+                json!({}),
+                json!({"claimRef": {"namespace": "a", "name": "data"}}),
+                Fit::Not("it belongs to another claim"),
+            ),
             (json!({"selector": {"matchLabels": {"disk": "fast"}}}), json!({}), Fit::Free),
             (
                 json!({"selector": {"matchLabels": {"disk": "slow"}}}),
@@ -225,7 +230,9 @@ mod tests {
         let sized = |size: &str| volume(&json!({"capacity": {"storage": size}}));
         let (small, medium, large) = (sized("5Gi"), sized("10Gi"), sized("20Gi"));
         let both = volume(&json!({"accessModes": ["ReadWriteOnce", "ReadWriteMany"]}));
-        let kept = volume(&json!({"capacity": {"storage": "50Gi"}, "claimRef": {"namespace": "shop", "name": "data"}}));
+        let kept = volume(
+            &json!({"capacity": {"storage": "50Gi"}, "claimRef": {"namespace": "shop", "name": "data"}}),
+        );
         let asks = claim(&json!({}));
         let taken = |volumes: &[(&'static str, &Volume)]| {
             smallest(wish(&asks), volumes.iter().map(|(name, volume)| (*name, *volume)))

@@ -10,7 +10,7 @@ use crate::storage::defaults;
 pub(super) fn examine(check: &Examination, world: &World<'_>, wanted: &[Wanted<'_>]) {
     let mut missing = check.rule(&CLASS_MISSING);
     let mut default = check.rule(&DEFAULT_CLASS);
-    for claim in wanted {
+    for claim in wanted.iter().filter(|claim| !claim.there) {
         let names_one = claim.claim.claim.class().is_some();
         match &claim.class {
             Class::None => {}
@@ -27,7 +27,9 @@ pub(super) fn examine(check: &Examination, world: &World<'_>, wanted: &[Wanted<'
                 missing.examined();
                 missing.warn(
                     claim.subject("storageClassName"),
-                    format!("The StorageClass {name} does not exist yet; the environment expects {by} to make it"),
+                    format!(
+                        "The StorageClass {name} does not exist yet; the environment expects {by} to make it"
+                    ),
                     Remediation::new("Make sure that it is there before the release is applied")
                         .command(format!("kubectl get storageclass {name}")),
                 );
@@ -36,10 +38,7 @@ pub(super) fn examine(check: &Examination, world: &World<'_>, wanted: &[Wanted<'
                 default.examined();
                 no_default(check, &mut default, world, claim);
             }
-            Class::Found(name, _) if names_one => {
-                let _ = name;
-                missing.examined();
-            }
+            Class::Found(..) if names_one => missing.examined(),
             Class::Found(name, _) => {
                 default.examined();
                 several(&mut default, world, claim, name);

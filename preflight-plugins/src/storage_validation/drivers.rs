@@ -75,14 +75,19 @@ fn registered(
     };
     rule.examined();
     if !csi_nodes.iter().any(|(_, name, _)| has(name)) {
-        let Some(drivers) = check.need(&[&DRIVER_MISSING], world.drivers.as_ref().map_err(Clone::clone)) else {
+        let Some(drivers) = check.need(&[&DRIVER_MISSING], world.drivers.as_ref().map_err(Clone::clone))
+        else {
             return;
         };
+        let Some(nodes) = check.need(&[&DRIVER_MISSING], world.nodes_for(None)) else { return };
         let message = format!(
             "{} has the StorageClass {class}, whose CSI driver {driver} is registered on none of {} nodes",
             claim.told(),
-            csi_nodes.len()
+            nodes.len()
         );
+        if nodes.is_empty() {
+            return rule.unknown(message, "kubectl get nodes");
+        }
         if claim.users.is_empty() && drivers.contains_key(driver) {
             // Its controller may make volumes all the same.
             return rule.unknown(message, remedy().on_one_line());
@@ -128,7 +133,9 @@ fn traced(
     if volumes.values().any(|volume| volume.provisioned_by() == Some(provisioner)) {
         return rule.examined();
     }
-    let Some(pods) = check.need(&[&DRIVER_MISSING], world.pods.as_ref().map_err(Clone::clone)) else { return };
+    let Some(pods) = check.need(&[&DRIVER_MISSING], world.pods.as_ref().map_err(Clone::clone)) else {
+        return;
+    };
     let own: BTreeSet<_> = pods
         .iter()
         .filter(|(_, _, pod)| pod.names(provisioner))

@@ -70,7 +70,13 @@ pub(super) async fn examine(check: &Examination, world: &World<'_>, wanted: &[Wa
                             claim.told(),
                             unready.first().map(String::as_str).unwrap_or_default()
                         );
-                        tell(&mut rule, claim.due, claim.subject("storageClassName"), &message, remedy(&unready));
+                        tell(
+                            &mut rule,
+                            claim.due,
+                            claim.subject("storageClassName"),
+                            &message,
+                            remedy(&unready),
+                        );
                     }
                 }
                 Seen::Pods(ready, all, unready) => {
@@ -92,7 +98,9 @@ pub(super) async fn examine(check: &Examination, world: &World<'_>, wanted: &[Wa
         (true, _) => rule.conclude("CSI drivers of the release's claims"),
         (false, true) => rule.conclude_with(evidence.join("; ")),
         // No pass: nothing was seen.
-        (false, false) => rule.conclude(&format!("pods of CSI drivers that can be seen: {}", evidence.join("; "))),
+        (false, false) => {
+            rule.conclude(&format!("pods of CSI drivers that can be seen: {}", evidence.join("; ")))
+        }
     }
 }
 

@@ -153,7 +153,8 @@ rules! { plugin "storage-validation";
 pub struct StorageValidation;
 
 /// Rules about what becomes of a new claim, once its class is known.
-static OF_VOLUMES: [&Rule; 5] = [&DRIVER_MISSING, &DRIVER_UNHEALTHY, &ACCESS_MODE, &CAPACITY_SHORT, &NO_VOLUME];
+static OF_VOLUMES: [&Rule; 5] =
+    [&DRIVER_MISSING, &DRIVER_UNHEALTHY, &ACCESS_MODE, &CAPACITY_SHORT, &NO_VOLUME];
 
 fn leases() -> Resource {
     Resource::namespaced("coordination.k8s.io", "v1", "leases", "Lease")
@@ -192,12 +193,9 @@ impl Plugin for StorageValidation {
         drivers::examine(&check, &world, &wanted, &settings);
         room::examine(&check, &world, &wanted);
         modes::examine(&check, &wanted);
-        uses::examine(&check, &world);
+        uses::examine(&check, &world, &wanted);
         updates::examine(&check, &world).await;
-        futures::join!(
-            health::examine(&check, &world, &wanted),
-            sources::examine(&check, &world, &wanted),
-        );
+        futures::join!(health::examine(&check, &world, &wanted), sources::examine(&check, &world, &wanted),);
         Ok(check.finish())
     }
 }
@@ -208,7 +206,10 @@ fn tell(rule: &mut RuleCheck<'_>, due: Happens, subject: Subject, message: &str,
         Happens::Yes => rule.predict(subject, message, remedy),
         Happens::No(why) => rule.warn(subject, format!("{message}; {why}"), remedy),
         Happens::Perhaps(why) => {
-            rule.unknown(format!("{message}, and whether that matters is not known: {why}"), remedy.on_one_line());
+            rule.unknown(
+                format!("{message}, and whether that matters is not known: {why}"),
+                remedy.on_one_line(),
+            );
         }
     }
 }

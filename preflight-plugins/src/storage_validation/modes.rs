@@ -32,10 +32,11 @@ const DRIVERS: &[(&str, Refuses)] = &[
 
 pub(super) fn examine(check: &Examination, wanted: &[Wanted<'_>]) {
     let mut rule = check.rule(&ACCESS_MODE);
-    for claim in wanted {
+    for claim in wanted.iter().filter(|claim| !claim.there) {
         let Some((class, _, driver)) = claim.made_by() else { continue };
         // Operators put their own name before the driver's: rook-ceph.rbd.csi.ceph.com.
-        let known = |name: &str| driver == name || driver.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+        let known =
+            |name: &str| driver == name || driver.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
         let Some((_, refuses)) = DRIVERS.iter().find(|(name, _)| known(name)) else { continue };
         match &claim.by_hand {
             ByHand::Given => continue,

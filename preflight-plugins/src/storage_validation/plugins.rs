@@ -105,7 +105,10 @@ mod tests {
             "status": {"conditions": [{"type": "Ready", "status": "True"}]},
         }))
         .unwrap();
-        assert_eq!((pod.ready, pod.provisions, pod.folders), (true, true, vec!["ebs.csi.aws.com".to_owned()]));
+        assert_eq!(
+            (pod.ready, pod.provisions, pod.folders),
+            (true, true, vec!["ebs.csi.aws.com".to_owned()])
+        );
     }
 
     #[test]
@@ -114,7 +117,11 @@ mod tests {
             serde_json::from_value(json!({"spec": {"containers": [container]}})).unwrap()
         };
         for (container, provisioner, names) in [
-            (json!({"env": [{"name": "PROVISIONER_NAME", "value": "example.com/nfs"}]}), "example.com/nfs", true),
+            (
+                json!({"env": [{"name": "PROVISIONER_NAME", "value": "example.com/nfs"}]}),
+                "example.com/nfs",
+                true,
+            ),
             (json!({"args": ["--provisioner=example.com/nfs"]}), "example.com/nfs", true),
             (json!({"args": ["--provisioner=example.com/nfs2"]}), "example.com/nfs", false),
             (json!({"image": "rancher/local-path-provisioner:v0.0.32"}), "rancher.io/local-path", true),

@@ -5,7 +5,7 @@ use preflight_core::{Examination, Remediation, RuleCheck};
 use super::wanted::{ByHand, Class, Wanted};
 use super::world::World;
 use super::{CAPACITY_SHORT, NO_VOLUME, tell};
-use crate::storage::{Origin, StorageClass, Wish, capacity_reaches, fits, meets_topology};
+use crate::storage::{CsiDriver, Fit, StorageClass, Wish, capacity_reaches, fits, meets_topology};
 
 /// Volumes of which it is told why they do not fit.
 const TOLD: usize = 3;
@@ -18,6 +18,11 @@ pub(super) fn examine(check: &Examination, world: &World<'_>, wanted: &[Wanted<'
             // What class it gets is another rule's matter.
             (Class::Missing(_) | Class::Expected(..) | Class::NoDefault | Class::Unknown(_), _) => {}
             (Class::Found(..), ByHand::Given) => none.examined(),
+            (Class::Found(name, class), _) if claim.there && class.made_by().is_some() => {
+                room(check, &mut short, world, claim, (name, class));
+            }
+            // Of those that are there another rule tells.
+            _ if claim.there => {}
             (Class::Found(name, class), _) if class.made_by().is_some() => {
                 none.examined();
                 allowed_topologies(check, &mut none, world, claim, name, class);
@@ -82,7 +87,7 @@ fn why(world: &World<'_>, wanted: &Wanted<'_>) -> String {
     let reasons: Vec<String> = near
         .take(TOLD)
         .map(|(name, volume)| match fits(wish, name, volume) {
-            crate::storage::Fit::Not(why) => format!("{name}: {why}"),
+            Fit::Not(why) => format!("{name}: {why}"),
             _ => format!("{name}: another claim of the release takes it, or no node for the pods reaches it"),
         })
         .collect();
@@ -115,9 +120,10 @@ fn allowed_topologies(
             nodes.len(),
             user.planned.object.id()
         );
-        let remedy = Remediation::new("Let the pods run there, or name a class that makes volumes where they run")
-            .command(format!("kubectl get storageclass {name} -o jsonpath='{{.allowedTopologies}}'"))
-            .command("kubectl get nodes --show-labels");
+        let remedy =
+            Remediation::new("Let the pods run there, or name a class that makes volumes where they run")
+                .command(format!("kubectl get storageclass {name} -o jsonpath='{{.allowedTopologies}}'"))
+                .command("kubectl get nodes --show-labels");
         tell(rule, claim.due, claim.subject("storageClassName"), &message, remedy);
     }
 }
@@ -134,12 +140,15 @@ fn room(
     let Some(drivers) = check.need(&[&CAPACITY_SHORT], world.drivers.as_ref().map_err(Clone::clone)) else {
         return;
     };
-    let tells = drivers.get(driver).is_some_and(crate::storage::CsiDriver::tells_capacity);
+    let tells = drivers.get(driver).is_some_and(CsiDriver::tells_capacity);
     let Some(size) = claim.claim.claim.spec.size().filter(|_| tells) else { return };
     let capacities = world.capacities.as_ref().map_err(Clone::clone);
     let Some(capacities) = check.need(&[&CAPACITY_SHORT], capacities) else { return };
-    let of_class: Vec<_> =
-        capacities.iter().map(|(_, _, capacity)| capacity).filter(|capacity| capacity.storage_class_name == name).collect();
+    let of_class: Vec<_> = capacities
+        .iter()
+        .map(|(_, _, capacity)| capacity)
+        .filter(|capacity| capacity.storage_class_name == name)
+        .collect();
     let subject = || claim.subject("resources");
     let remedy = || {
         Remediation::new("Make room, ask for less, or name another class")
@@ -160,7 +169,10 @@ fn room(
         if largest.is_some_and(|largest| largest < size) {
             rule.warn(
                 subject(),
-                format!("{} asks for {size}, and {driver} tells of {most} for the StorageClass {name}", claim.told()),
+                format!(
+                    "{} asks for {size}, and {driver} tells of {most} for the StorageClass {name}",
+                    claim.told()
+                ),
                 remedy(),
             );
         }
@@ -172,9 +184,8 @@ fn room(
         if nodes.is_empty() || nodes.iter().any(|(_, labels)| fits(labels)) {
             continue;
         }
-        let own = if claim.claim.origin == Origin::Object { "the" } else { "its" };
         let message = format!(
-            "{} asks for {size}, and {driver} has no room for that on any of {} nodes where {own} pods of {} may run: it tells of {most}",
+            "{} asks for {size}, and {driver} has no room for that on any of {} nodes where the pods of {} may run: it tells of {most}",
             claim.told(),
             nodes.len(),
             user.planned.object.id()

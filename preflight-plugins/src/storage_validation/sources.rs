@@ -29,15 +29,16 @@ enum Found {
 
 pub(super) async fn examine(check: &Examination, world: &World<'_>, wanted: &[Wanted<'_>]) {
     let mut rule = check.rule(&DATA_SOURCE_MISSING);
-    let filled: Vec<_> =
-        wanted.iter().filter_map(|claim| Some((claim, claim.claim.claim.spec.source()?))).collect();
+    let new = wanted.iter().filter(|claim| !claim.there);
+    let filled: Vec<_> = new.filter_map(|claim| Some((claim, claim.claim.claim.spec.source()?))).collect();
     let looking = filled.iter().map(|(claim, source)| find(world, &claim.claim.namespace, source));
     for ((claim, source), found) in filled.iter().zip(join_all(looking).await) {
         let Some(found) = check.need(&[&DATA_SOURCE_MISSING], found) else { continue };
         rule.examined();
         let namespace = source.namespace.as_deref().unwrap_or(&claim.claim.namespace);
         let (kind, name) = (&source.kind, &source.name);
-        let key = if claim.claim.claim.spec.data_source_ref.is_some() { "dataSourceRef" } else { "dataSource" };
+        let key =
+            if claim.claim.claim.spec.data_source_ref.is_some() { "dataSourceRef" } else { "dataSource" };
         let at = || {
             let path = claim.claim.path.clone().join(&FieldPath::of(key)).key("name");
             Subject::at(&claim.claim.planned.object, &path)
@@ -45,12 +46,16 @@ pub(super) async fn examine(check: &Examination, world: &World<'_>, wanted: &[Wa
         let remedy = Remediation::new("Name one that is there, or make it first")
             .command(format!("kubectl get {} -n {namespace}", plural(source)));
         match found {
-            Found::There(object) if is_snapshot(source) && object["status"]["readyToUse"] != true => rule.warn(
-                at(),
-                format!("{} is filled from the snapshot {namespace}/{name}, which is not ready yet", claim.told()),
-                Remediation::new("Wait until it is ready")
-                    .command(format!("kubectl describe volumesnapshot {name} -n {namespace}")),
-            ),
+            Found::There(object) if is_snapshot(source) && object["status"]["readyToUse"] != true => rule
+                .warn(
+                    at(),
+                    format!(
+                        "{} is filled from the snapshot {namespace}/{name}, which is not ready yet",
+                        claim.told()
+                    ),
+                    Remediation::new("Wait until it is ready")
+                        .command(format!("kubectl describe volumesnapshot {name} -n {namespace}")),
+                ),
             Found::There(_) | Found::Coming => {}
             Found::Absent => {
                 if let Some(by) = world.expected(kind, Some(namespace), name) {
@@ -61,15 +66,21 @@ pub(super) async fn examine(check: &Examination, world: &World<'_>, wanted: &[Wa
                     );
                     continue;
                 }
-                let message =
-                    format!("{} is filled from the {kind} {namespace}/{name}, which does not exist", claim.told());
+                let message = format!(
+                    "{} is filled from the {kind} {namespace}/{name}, which does not exist",
+                    claim.told()
+                );
                 tell(&mut rule, claim.due, at(), &message, remedy);
             }
             Found::NotServed => {
-                let message =
-                    format!("{} is filled from the {kind} {namespace}/{name}, and nothing serves that kind", claim.told());
-                let remedy = Remediation::new("Install what makes such objects, or fill the claim from something else")
-                    .command("kubectl api-resources");
+                let message = format!(
+                    "{} is filled from the {kind} {namespace}/{name}, and nothing serves that kind",
+                    claim.told()
+                );
+                let remedy = Remediation::new(
+                    "Install what makes such objects, or fill the claim from something else",
+                )
+                .command("kubectl api-resources");
                 tell(&mut rule, claim.due, at(), &message, remedy);
             }
         }
@@ -114,7 +125,11 @@ async fn find(world: &World<'_>, namespace: &str, source: &DataSource) -> Result
         match served {
             Some(served) => served.resource.clone(),
             // What does not answer may serve it.
-            None if discovery.unavailable().iter().any(|gone| gone.starts_with(&format!("{}/", group_of(source)))) => {
+            None if discovery
+                .unavailable()
+                .iter()
+                .any(|gone| gone.starts_with(&format!("{}/", group_of(source)))) =>
+            {
                 return Err(Undecided::unknown(format!(
                     "what serves the API group {} does not answer",
                     group_of(source)

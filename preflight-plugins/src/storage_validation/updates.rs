@@ -80,7 +80,8 @@ async fn claim(
         .command(format!("kubectl get persistentvolumeclaim {name} -n {namespace}"));
     if !old.is_bound() {
         let phase = if old.status.phase.is_empty() { "Pending" } else { &old.status.phase };
-        let message = format!("{id} is {phase}: its size cannot be changed from {was} to {wants} until it is bound");
+        let message =
+            format!("{id} is {phase}: its size cannot be changed from {was} to {wants} until it is bound");
         return rule.predict(subject, message, keep);
     }
     if wants < was {
@@ -119,8 +120,10 @@ fn grows(
         Some(_) => rule.predict(
             subject,
             message(format!("its StorageClass {class} does not allow that")),
-            Remediation::new("Ask for the size that it has, or allow it in the class if its driver can do it")
-                .command(format!("kubectl patch storageclass {class} -p '{{\"allowVolumeExpansion\": true}}'")),
+            Remediation::new(
+                "Ask for the size that it has, or allow it in the class if its driver can do it",
+            )
+            .command(format!("kubectl patch storageclass {class} -p '{{\"allowVolumeExpansion\": true}}'")),
         ),
     }
 }
@@ -145,7 +148,8 @@ fn claim_spec(rule: &mut RuleCheck<'_>, planned: &Planned, before: &Value, after
         }
     }
     let mut changed = differences(&old, &new);
-    let annotation = |object: &Value| object["metadata"]["annotations"][BETA_CLASS].as_str().map(str::to_owned);
+    let annotation =
+        |object: &Value| object["metadata"]["annotations"][BETA_CLASS].as_str().map(str::to_owned);
     let mut subject = FieldPath::of("spec");
     if annotation(before) != annotation(after) {
         changed.push((BETA_CLASS.to_owned(), told_text(annotation(before)), told_text(annotation(after))));
@@ -173,7 +177,11 @@ fn told_text(text: Option<String>) -> Value {
 fn stateful_set(rule: &mut RuleCheck<'_>, planned: &Planned, before: &Value, after: &Value) {
     let part = |object: &Value| -> Map<String, Value> {
         let spec = &object["spec"];
-        FIXED.iter().map(|key| ((*key).to_owned(), of_set(key, &spec[key]))).filter(|(_, value)| !is_empty(value)).collect()
+        FIXED
+            .iter()
+            .map(|key| ((*key).to_owned(), of_set(key, &spec[key])))
+            .filter(|(_, value)| !is_empty(value))
+            .collect()
     };
     let changed = differences(&part(before), &part(after));
     let Some((first, _, _)) = changed.first() else { return };
@@ -308,8 +316,10 @@ mod tests {
         assert_eq!(settled(&live), settled(&written));
         let template = |fields: Value| of_set("volumeClaimTemplates", &json!([fields]));
         assert_eq!(
-            template(json!({"kind": "PersistentVolumeClaim", "apiVersion": "v1", "status": {"phase": "Pending"},
-                "metadata": {"name": "data", "creationTimestamp": null}, "spec": live})),
+            template(
+                json!({"kind": "PersistentVolumeClaim", "apiVersion": "v1", "status": {"phase": "Pending"},
+                "metadata": {"name": "data", "creationTimestamp": null}, "spec": live})
+            ),
             template(json!({"metadata": {"name": "data", "labels": {}}, "spec": written})),
         );
         assert_eq!(of_set("podManagementPolicy", &Value::Null), "OrderedReady");
@@ -318,7 +328,10 @@ mod tests {
     #[test]
     fn what_differs_is_told() {
         let part = |class: &str| settled(&json!({"storageClassName": class}));
-        assert_eq!(told(&differences(&part("a"), &part("b"))), "storageClassName is \"a\" and would be \"b\"");
+        assert_eq!(
+            told(&differences(&part("a"), &part("b"))),
+            "storageClassName is \"a\" and would be \"b\""
+        );
         let none = differences(&part("a"), &settled(&json!({})));
         assert_eq!(told(&none), "storageClassName is \"a\" and would be none");
     }

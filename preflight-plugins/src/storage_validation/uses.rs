@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use preflight_core::release::{Live, Planned};
 use preflight_core::{Examination, FieldPath, Remediation, RuleCheck, Subject};
+use serde_json::Value;
 
-use super::wanted::{Class, class_of};
+use super::wanted::{ByHand, Class, Wanted};
 use super::world::World;
 use super::{CLAIM_MISSING, CLAIM_STUCK, tell};
-use crate::changes::{Happens, rollout};
-use crate::storage::{Claim, Origin, Use, Wish, claims_of, smallest, used_claims};
+use crate::changes::{Happens, Rollout, rollout};
+use crate::storage::{Claim, Origin, Use, claims_of, used_claims};
 
-pub(super) fn examine(check: &Examination, world: &World<'_>) {
+pub(super) fn examine(check: &Examination, world: &World<'_>, wanted: &[Wanted<'_>]) {
     let mut missing = check.rule(&CLAIM_MISSING);
     let mut stuck = check.rule(&CLAIM_STUCK);
     let coming: BTreeSet<(String, String)> = claims_of(world.release)
@@ -23,7 +24,7 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
     for planned in world.release.objects() {
         let used = used_claims(planned, world.release.method());
         let Some(namespace) = planned.namespace.as_deref().filter(|_| !used.is_empty()) else { continue };
-        let pods = rollout(planned, world.release.method()).pods;
+        let rollout = rollout(planned, world.release.method());
         for used in used {
             if used.by == Use::Ephemeral {
                 continue;
@@ -33,14 +34,19 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
             let rules = if named { &rules[..] } else { &rules[1..] };
             let Some(live) = check.need(rules, world.claim(namespace, &used.name)) else { continue };
             let subject = Subject::at(&planned.object, &used.path);
-            let live = live.filter(|_| !world.prunes(namespace, &used.name));
+            let pods = match used.by {
+                Use::Template(ordinal) if ordinal_stays(planned, &rollout, ordinal) => {
+                    Happens::No("its pod stays as it is")
+                }
+                _ => rollout.pods,
+            };
             match live {
                 Some(live) => {
                     if named {
                         missing.examined();
                     }
                     stuck.examined();
-                    look(check, &mut stuck, world, (namespace, &used.name, live), pods, subject);
+                    look(check, &mut stuck, wanted, (namespace, &used.name, live), pods, subject);
                 }
                 None if named => {
                     missing.examined();
@@ -53,13 +59,13 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
             }
         }
     }
-    own(check, &mut stuck, world);
+    own(check, &mut stuck, world, wanted);
     missing.conclude("claims that pods name");
     stuck.conclude("claims that are there");
 }
 
 /// Claims of the release that are there already, and that none of its pods uses.
-fn own(check: &Examination, rule: &mut RuleCheck<'_>, world: &World<'_>) {
+fn own(check: &Examination, rule: &mut RuleCheck<'_>, world: &World<'_>, wanted: &[Wanted<'_>]) {
     for (_, planned) in world.release.of_kind("", "PersistentVolumeClaim") {
         let (Live::Present(live), Some(namespace), Some(name)) =
             (&planned.live, planned.namespace.as_deref(), planned.object.name())
@@ -80,7 +86,7 @@ fn own(check: &Examination, rule: &mut RuleCheck<'_>, world: &World<'_>) {
         };
         rule.examined();
         let subject = Subject::at(&planned.object, &FieldPath::of("metadata.name"));
-        look(check, rule, world, (namespace, name, &claim), Happens::Yes, subject);
+        look(check, rule, wanted, (namespace, name, &claim), Happens::Yes, subject);
     }
 }
 
@@ -95,20 +101,34 @@ fn absent(
     let remedy = Remediation::new("Put the claim into the release, or name one that is there")
         .command(format!("kubectl get persistentvolumeclaims -n {namespace}"));
     if let Some(by) = world.expected("PersistentVolumeClaim", Some(namespace), name) {
-        let message =
-            format!("The claim {namespace}/{name} does not exist yet; the environment expects {by} to make it");
+        let message = format!(
+            "The claim {namespace}/{name} does not exist yet; the environment expects {by} to make it"
+        );
         return rule.warn(subject, message, remedy);
     }
-    let gone = if world.prunes(namespace, name) { "is deleted by the release" } else { "does not exist" };
+    let gone = if world.prunes(namespace, name).unwrap_or(false) {
+        "is deleted by the release"
+    } else {
+        "does not exist"
+    };
     let message = format!("{} uses the claim {namespace}/{name}, which {gone}", planned.object.id());
     tell(rule, pods, subject, &message, remedy);
+}
+
+/// Whether the pod of that ordinal is there and is not restarted.
+fn ordinal_stays(planned: &Planned, rollout: &Rollout, ordinal: u64) -> bool {
+    let Live::Present(live) = &planned.live else { return false };
+    let number = |pointer: &str| live.pointer(pointer).and_then(Value::as_u64);
+    let first = number("/spec/ordinals/start").unwrap_or(0);
+    let there = first..first + number("/spec/replicas").unwrap_or(1);
+    matches!(rollout.template, Happens::No(_)) && there.contains(&ordinal)
 }
 
 /// Whether a claim that is there will do.
 fn look(
     check: &Examination,
     rule: &mut RuleCheck<'_>,
-    world: &World<'_>,
+    wanted: &[Wanted<'_>],
     (namespace, name, claim): (&str, &str, &Claim),
     pods: Happens,
     subject: Subject,
@@ -120,28 +140,45 @@ fn look(
     };
     if claim.metadata.deletion_timestamp.is_some() {
         let message = format!("{told} is being deleted, and no new pod may use it");
-        let remedy = Remediation::new("Wait until it is gone, and make it anew")
-            .command(format!("kubectl wait --for=delete persistentvolumeclaim/{name} -n {namespace} --timeout=5m"));
+        let remedy = Remediation::new("Wait until it is gone, and make it anew").command(format!(
+            "kubectl wait --for=delete persistentvolumeclaim/{name} -n {namespace} --timeout=5m"
+        ));
         return tell(rule, pods, subject, &message, remedy);
     }
     match claim.status.phase.as_str() {
-        "Bound" => return,
+        "Bound" => {}
         "Lost" => {
             let volume = &claim.spec.volume_name;
             let message = format!("{told} has lost its volume {volume}");
-            return tell(rule, pods, subject, &message, remedy("Restore its volume, or make another claim"));
+            tell(rule, pods, subject, &message, remedy("Restore its volume, or make another claim"));
         }
-        _ => {}
+        _ => {
+            let same = |one: &&Wanted<'_>| one.claim.namespace == namespace && one.claim.name == name;
+            if let Some(wanted) = wanted.iter().find(same) {
+                pending(check, rule, wanted, &told, subject, remedy);
+            }
+        }
     }
-    let class = class_of(world, claim);
-    let (class_name, why) = match &class {
+}
+
+/// Whether a claim that has no volume yet will get one.
+fn pending(
+    check: &Examination,
+    rule: &mut RuleCheck<'_>,
+    claim: &Wanted<'_>,
+    told: &str,
+    subject: Subject,
+    remedy: impl Fn(&str) -> Remediation,
+) {
+    let why = match &claim.class {
         Class::Unknown(error) => {
             check.need::<()>(&[&CLAIM_STUCK], Err(error.clone()));
             return;
         }
-        // The scheduler sees to it once there is a pod.
-        Class::Found(_, class) if class.waits() => return,
         Class::Found(name, class) => match class.made_by() {
+            // The scheduler sees to it once there is a pod.
+            Some(_) if class.waits() => return,
+            Some(_) if matches!(claim.by_hand, ByHand::Given) => return,
             Some(by) => {
                 return rule.warn(
                     subject,
@@ -149,7 +186,7 @@ fn look(
                     remedy("Look at its events"),
                 );
             }
-            None => (*name, format!("its StorageClass {name} has no provisioner")),
+            None => format!("its StorageClass {name} has no provisioner"),
         },
         Class::Expected(name, by) => {
             return rule.warn(
@@ -158,17 +195,29 @@ fn look(
                 remedy("Make sure that the class is there before the release is applied"),
             );
         }
-        Class::Missing(name) => (name.as_str(), format!("the StorageClass {name} does not exist")),
-        Class::NoDefault => ("", "it has no StorageClass, and none is the default".to_owned()),
-        Class::None => ("", "it has no StorageClass".to_owned()),
+        Class::Missing(name) => format!("the StorageClass {name} does not exist"),
+        Class::NoDefault => "it has no StorageClass, and none is the default".to_owned(),
+        Class::None => "it has no StorageClass".to_owned(),
     };
-    let Some(volumes) = check.need(&[&CLAIM_STUCK], world.volumes.as_ref().map_err(Clone::clone)) else {
-        return;
-    };
-    let wish = Wish { namespace, name, claim, class: class_name };
-    if smallest(wish, volumes.iter().map(|(name, volume)| (name.as_str(), volume))).is_some() {
-        return;
+    match &claim.by_hand {
+        ByHand::Given => {}
+        ByHand::Unknown(error) => {
+            check.need::<()>(&[&CLAIM_STUCK], Err(error.clone()));
+        }
+        ByHand::Perhaps => rule.warn(
+            subject,
+            format!("{told} is Pending, and gets a PersistentVolume only if others take other ones: {why}"),
+            remedy("Keep a volume for it, with `claimRef` in the PersistentVolume"),
+        ),
+        ByHand::Lacking => {
+            let message = format!("{told} is Pending and stays so: {why}, and no PersistentVolume fits");
+            tell(
+                rule,
+                claim.due,
+                subject,
+                &message,
+                remedy("Make a PersistentVolume that fits, or another claim"),
+            );
+        }
     }
-    let message = format!("{told} is Pending and stays so: {why}, and no PersistentVolume fits");
-    tell(rule, pods, subject, &message, remedy("Make a PersistentVolume that fits, or another claim"));
 }

@@ -1,9 +1,10 @@
-//! The claims that the release makes: their classes, their users, and the volumes made by hand that serve them.
+//! The claims that have no volume yet: their classes, their users, and the volumes made by hand that serve them.
 
 use std::collections::BTreeMap;
 
 use preflight_core::release::{Live, Planned};
-use preflight_core::{Examination, Subject, Undecided};
+use preflight_core::{Examination, Rule, Subject, Undecided};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::world::World;
@@ -12,8 +13,8 @@ use super::{
 };
 use crate::changes::{Happens, rollout};
 use crate::storage::{
-    Claim, Origin, ReleaseClaim, StorageClass, Volume, Wish, claims_of, defaults, fits, match_all, used_claims,
-    volume_reaches,
+    Claim, Fit, Origin, ReleaseClaim, StorageClass, Use, Volume, Wish, claims_of, defaults, fits, match_all,
+    used_claims, volume_reaches,
 };
 
 /// Claims of one template, or volumes of one workload, that are matched at most.
@@ -57,9 +58,13 @@ pub(super) struct User<'a> {
     pub(super) pods: Happens,
 }
 
-/// A claim that the release makes.
+/// A claim that has no volume yet: the release makes it, or its pods use it.
 pub(super) struct Wanted<'a> {
     pub(super) claim: ReleaseClaim<'a>,
+    /// Whether the claim is there already, and waits.
+    pub(super) there: bool,
+    /// How many more there are of the same template of which the same is to be said.
+    pub(super) more: usize,
     pub(super) class: Class<'a>,
     pub(super) users: Vec<User<'a>>,
     /// Whether it has to get its volume for the release to land.
@@ -69,13 +74,19 @@ pub(super) struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     pub(super) fn subject(&self, below: &str) -> Subject {
-        let path = if below.is_empty() { self.claim.path.clone() } else { self.claim.path.clone().key(below) };
+        let path = self.claim.path.clone();
+        // What is used by its name is written elsewhere.
+        let path = if below.is_empty() || self.there { path } else { path.key(below) };
         Subject::at(&self.claim.planned.object, &path)
     }
 
-    /// `claim shop/data`, or with its workload.
+    /// `The claim shop/data`, and how many more like it.
     pub(super) fn told(&self) -> String {
-        format!("The claim {}/{}", self.claim.namespace, self.claim.name)
+        let told = format!("The claim {}/{}", self.claim.namespace, self.claim.name);
+        match self.more {
+            0 => told,
+            more => format!("{told}, as {more} more of its template,"),
+        }
     }
 
     /// The class, where there is one and the claim is not served by hand.
@@ -147,63 +158,132 @@ pub(super) fn soonest(users: &[User<'_>]) -> Option<Happens> {
     users.iter().map(|user| user.pods).min_by_key(rank)
 }
 
-/// Claims whose classes are borrowed from the world, and those that are not there yet.
+/// The claims that have no volume yet: those that the release makes, and those that are there and that its pods use.
 pub(super) fn wanted<'a>(check: &Examination, world: &'a World<'a>) -> Vec<Wanted<'a>> {
     let (claims, unread) = claims_of(world.release);
     for (planned, why) in unread {
-        let rules = [&CLASS_MISSING, &DEFAULT_CLASS, &DATA_SOURCE_MISSING, &CLAIM_RESIZE, &CLAIM_IMMUTABLE];
-        let rules = rules.into_iter().chain(OF_VOLUMES).collect::<Vec<_>>();
+        let rules = [&CLAIM_RESIZE, &CLAIM_IMMUTABLE, &CLAIM_STUCK].into_iter().chain(of_new_claims());
         check.unknown(
-            &rules,
+            &rules.collect::<Vec<_>>(),
             format!("a claim of {} cannot be read: {why}", planned.object.id()),
             "correct the manifest",
         );
     }
-    let mut wanted = Vec::new();
-    for claim in claims {
-        if let Some(claim) = new(check, world, claim) {
-            wanted.push(claim);
+    let mut wanted: Vec<_> = claims.into_iter().filter_map(|claim| of_release(check, world, claim)).collect();
+    for planned in world.release.objects() {
+        let Some(namespace) = planned.namespace.as_deref() else { continue };
+        for used in used_claims(planned, world.release.method()) {
+            let same = |one: &Wanted<'_>| one.claim.namespace == namespace && one.claim.name == used.name;
+            // Where it could not be looked at, whoever looks for claims that are missing says so.
+            let Ok(Some(live)) = world.claim(namespace, &used.name) else { continue };
+            if used.by == Use::Ephemeral || !waits(live) || wanted.iter().any(same) {
+                continue;
+            }
+            wanted.push(settle(
+                world,
+                ReleaseClaim {
+                    planned,
+                    path: used.path,
+                    namespace: namespace.to_owned(),
+                    name: used.name,
+                    origin: Origin::Object,
+                    claim: live.clone(),
+                    count: Some(1),
+                    made: Happens::No("no pod is started that uses it"),
+                },
+                true,
+            ));
         }
     }
     by_hand(world, &mut wanted);
-    wanted
+    alike(wanted)
 }
 
-fn new<'a>(check: &Examination, world: &'a World<'a>, claim: ReleaseClaim<'a>) -> Option<Wanted<'a>> {
-    let rules = [&CLASS_MISSING, &DEFAULT_CLASS, &DATA_SOURCE_MISSING].into_iter().chain(OF_VOLUMES);
-    let rules: Vec<_> = rules.collect();
-    let is_there = match claim.origin {
+fn of_new_claims() -> impl Iterator<Item = &'static Rule> {
+    [&CLASS_MISSING, &DEFAULT_CLASS, &DATA_SOURCE_MISSING].into_iter().chain(OF_VOLUMES)
+}
+
+/// Whether a claim has no volume yet, and may get one.
+fn waits(live: &Claim) -> bool {
+    live.metadata.deletion_timestamp.is_none() && matches!(live.status.phase.as_str(), "" | "Pending")
+}
+
+fn of_release<'a>(
+    check: &Examination,
+    world: &'a World<'a>,
+    mut claim: ReleaseClaim<'a>,
+) -> Option<Wanted<'a>> {
+    let rules: Vec<_> = of_new_claims().collect();
+    match claim.origin {
         Origin::Object => match &claim.planned.live {
-            Live::Absent => false,
+            Live::Absent => {}
             Live::Unknown(error) => {
                 check.need::<()>(&rules, Err(error.clone()));
-                check.need::<()>(&[&CLAIM_RESIZE, &CLAIM_IMMUTABLE], Err(error.clone()));
+                check.need::<()>(&[&CLAIM_RESIZE, &CLAIM_IMMUTABLE, &CLAIM_STUCK], Err(error.clone()));
                 return None;
             }
-            _ => true,
+            Live::Present(live) => {
+                // One that cannot be read is told by the rule about those that are there.
+                let live = Claim::deserialize(&**live).ok().filter(waits)?;
+                claim.claim = live;
+                claim.made = Happens::Yes;
+                return Some(settle(world, claim, true));
+            }
+            _ => return None,
         },
-        Origin::Template(_) => check.need(&rules, world.claim(&claim.namespace, &claim.name))?.is_some(),
+        // Those that are there are found by their users.
+        Origin::Template(_) => {
+            if check.need(&rules, world.claim(&claim.namespace, &claim.name))?.is_some() {
+                return None;
+            }
+        }
         // Unchanged pods keep theirs.
         Origin::Ephemeral => {
-            matches!(claim.made, Happens::No(_)) && matches!(claim.planned.live, Live::Present(_))
+            if matches!(claim.made, Happens::No(_)) && matches!(claim.planned.live, Live::Present(_)) {
+                return None;
+            }
         }
-    };
-    if is_there {
-        return None;
     }
+    Some(settle(world, claim, false))
+}
+
+fn settle<'a>(world: &'a World<'a>, mut claim: ReleaseClaim<'a>, there: bool) -> Wanted<'a> {
     let users = match claim.origin {
         Origin::Object => users_of(world, &claim.namespace, &claim.name),
         _ => user(world, claim.planned).into_iter().collect(),
     };
+    if claim.count.is_none() {
+        let nodes = users.first().and_then(|user| world.nodes_for(Some(&user.spec)).ok());
+        claim.count = nodes.map(|nodes| nodes.len() as u64);
+    }
     let class = class_of(world, &claim.claim);
     let waits = matches!(&class, Class::Found(_, class) if class.waits());
     let due = match claim.origin {
-        Origin::Object if waits => {
-            soonest(&users).unwrap_or(Happens::No("no pod of the release uses it, and its class waits for one"))
-        }
+        Origin::Object if waits => soonest(&users)
+            .unwrap_or(Happens::No("no pod of the release uses it, and its class waits for one")),
+        Origin::Object if there => soonest(&users).unwrap_or(claim.made),
         _ => claim.made,
     };
-    Some(Wanted { claim, class, users, due, by_hand: ByHand::Lacking })
+    Wanted { claim, there, more: 0, class, users, due, by_hand: ByHand::Lacking }
+}
+
+/// Leaves one of those that a StatefulSet's template makes and of which the same is to be said.
+fn alike(wanted: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
+    let mut left: Vec<Wanted<'_>> = Vec::new();
+    for one in wanted {
+        let same = |other: &&mut Wanted<'_>| {
+            std::ptr::eq(other.claim.planned, one.claim.planned)
+                && other.claim.path == one.claim.path
+                && other.there == one.there
+                && matches!(other.claim.origin, Origin::Template(_))
+                && std::mem::discriminant(&other.by_hand) == std::mem::discriminant(&one.by_hand)
+        };
+        match left.iter_mut().find(same) {
+            Some(other) => other.more += 1,
+            None => left.push(one),
+        }
+    }
+    left
 }
 
 /// Settles which claims get volumes that were made by hand, none of them twice. Those that nobody makes a volume for are
@@ -270,7 +350,7 @@ fn fitting<'v>(
     for (name, volume) in volumes {
         let fit = fits(wish, name, volume);
         if fit.fits() && reached(world, wanted, volume)? {
-            let order = (fit != crate::storage::Fit::Kept, volume.spec.access_modes.len(), volume.size());
+            let order = (fit != Fit::Kept, volume.spec.access_modes.len(), volume.size());
             fitting.push((order, name.as_str()));
         }
     }

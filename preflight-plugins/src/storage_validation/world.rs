@@ -29,47 +29,55 @@ view!(Labelled: cluster "" "v1" "nodes" "Node");
 /// Which lists a release needs.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Needs {
-    /// It makes claims.
-    makes: bool,
-    /// Its pods use claims by their names.
-    uses: bool,
+    /// It makes claims, or its pods use some.
+    claims: bool,
 }
 
 impl Needs {
     pub(super) fn of(manifests: &Manifests) -> Self {
         let mut needs = Self::default();
         for object in manifests.objects() {
-            needs.makes |= object.group().is_empty() && object.kind() == "PersistentVolumeClaim";
+            needs.claims |= object.group().is_empty() && object.kind() == "PersistentVolumeClaim";
             let Some(template) = object.pod_template() else { continue };
-            // What a StatefulSet's templates are may be known to the cluster alone.
-            needs.makes |= object.kind() == "StatefulSet";
+            let written = &object.json()["spec"]["volumeClaimTemplates"];
+            needs.claims |= written.as_array().is_some_and(|templates| !templates.is_empty());
             let spec = template.spec_json();
             for volume in spec["volumes"].as_array().into_iter().flatten() {
-                needs.makes |= volume["ephemeral"].is_object();
-                needs.uses |= volume["persistentVolumeClaim"].is_object();
+                needs.claims |=
+                    volume["ephemeral"].is_object() || volume["persistentVolumeClaim"].is_object();
             }
         }
         needs
-    }
-
-    const fn any(self) -> bool {
-        self.makes || self.uses
     }
 }
 
 /// Asks for the lists; whoever needs one shares the answer.
 pub(super) async fn prefetch(cluster: &Reader, needs: Needs) {
-    if needs.any() {
-        let _ = futures::join!(cluster.list::<StorageClass>(), cluster.list::<Volume>(), of_nodes(cluster));
-    }
-    if needs.makes {
+    if needs.claims {
         let _ = futures::join!(
-            cluster.list::<CsiDriver>(),
-            cluster.list::<CsiNode>(),
-            cluster.list::<Capacity>(),
-            cluster.list::<Pod>(),
+            cluster.list::<StorageClass>(),
+            cluster.list::<Volume>(),
+            of_nodes(cluster),
+            making(cluster),
         );
     }
+}
+
+type Making = (
+    Result<Arc<Listed<CsiDriver>>, ClusterError>,
+    Result<Arc<Listed<CsiNode>>, ClusterError>,
+    Result<Arc<Listed<Capacity>>, ClusterError>,
+    Result<Arc<Listed<Pod>>, ClusterError>,
+);
+
+/// What is known of those who make volumes.
+async fn making(cluster: &Reader) -> Making {
+    futures::join!(
+        cluster.list::<CsiDriver>(),
+        cluster.list::<CsiNode>(),
+        cluster.list::<Capacity>(),
+        cluster.list::<Pod>(),
+    )
 }
 
 /// Objects as they are listed.
@@ -97,7 +105,7 @@ pub(super) struct World<'a> {
     pub(super) pods: List<Pod>,
     nodes: Result<(Arc<Listed<Node>>, Arc<Listed<Labelled>>), Undecided>,
     claims: BTreeMap<String, List<Claim>>,
-    pruned: BTreeSet<(String, String)>,
+    pruned: Result<BTreeSet<(String, String)>, Undecided>,
 }
 
 impl<'a> World<'a> {
@@ -108,46 +116,15 @@ impl<'a> World<'a> {
         needs: Needs,
     ) -> Self {
         let unasked = || Undecided::unknown("it was not looked at");
-        let namespaces: BTreeSet<String> = release
-            .objects()
-            .iter()
-            .filter(|planned| needs.any() && planned.object.pod_template().is_some())
-            .filter_map(|planned| planned.namespace.clone())
-            .collect();
-        let asking = namespaces.into_iter().map(|namespace| async move {
-            let listed = cluster.list_in::<Claim>(&namespace).await;
-            (namespace, listed.map_err(Undecided::from))
-        });
-        let every = async {
-            let (classes, volumes, nodes) =
-                futures::join!(cluster.list::<StorageClass>(), cluster.list::<Volume>(), of_nodes(cluster));
-            (overlaid(classes, release), overlaid(volumes, release), nodes.map_err(Undecided::from))
-        };
-        let making = async {
-            let (drivers, csi_nodes, capacities, pods) = futures::join!(
-                cluster.list::<CsiDriver>(),
-                cluster.list::<CsiNode>(),
-                cluster.list::<Capacity>(),
-                cluster.list::<Pod>(),
-            );
-            (
-                overlaid(drivers, release),
-                csi_nodes.map_err(Undecided::from),
-                capacities.map_err(Undecided::from),
-                pods.map_err(Undecided::from),
-            )
-        };
-        let pruned = release.pruning().map(|pruning| &pruning.deletions[..]).unwrap_or_default().iter();
-        let pruned = pruned
-            .filter(|gone| gone.resource.group.is_empty() && gone.resource.plural == "persistentvolumeclaims")
-            .map(|gone| (gone.namespace.clone().unwrap_or_default(), gone.name.clone()))
-            .collect();
         let mut world = Self {
             cluster,
             release,
             environment: context.environment(),
             classes: Err(unasked()),
-            coming: BTreeSet::new(),
+            coming: of_kind::<StorageClass>(release)
+                .filter(|(_, planned)| matches!(planned.live, Live::Absent))
+                .map(|(name, _)| name.to_owned())
+                .collect(),
             volumes: Err(unasked()),
             drivers: Err(unasked()),
             csi_nodes: Err(unasked()),
@@ -155,28 +132,44 @@ impl<'a> World<'a> {
             pods: Err(unasked()),
             nodes: Err(unasked()),
             claims: BTreeMap::new(),
-            pruned,
+            pruned: pruned(release),
         };
-        let every = async { if needs.any() { Some(every.await) } else { None } };
-        let making = async { if needs.makes { Some(making.await) } else { None } };
-        let (every, making, claims) = futures::join!(every, making, join_all(asking));
-        world.claims = claims.into_iter().collect();
-        if let Some((classes, volumes, nodes)) = every {
-            (world.classes, world.volumes, world.nodes) = (classes, volumes, nodes);
+        if !needs.claims {
+            return world;
         }
-        if let Some((drivers, csi_nodes, capacities, pods)) = making {
-            (world.drivers, world.csi_nodes) = (drivers, csi_nodes);
-            (world.capacities, world.pods) = (capacities, pods);
-        }
-        world.coming = of_kind::<StorageClass>(release)
-            .filter(|(_, planned)| matches!(planned.live, Live::Absent))
-            .map(|(name, _)| name.to_owned())
+        let namespaces: BTreeSet<String> = release
+            .objects()
+            .iter()
+            .filter(|planned| planned.object.pod_template().is_some())
+            .filter_map(|planned| planned.namespace.clone())
             .collect();
+        let asking = namespaces.into_iter().map(|namespace| async move {
+            let listed = cluster.list_in::<Claim>(&namespace).await;
+            (namespace, listed.map_err(Undecided::from))
+        });
+        let (classes, volumes, nodes, (drivers, csi_nodes, capacities, pods), claims) = futures::join!(
+            cluster.list::<StorageClass>(),
+            cluster.list::<Volume>(),
+            of_nodes(cluster),
+            making(cluster),
+            join_all(asking),
+        );
+        world.classes = overlaid(classes, release);
+        world.volumes = overlaid(volumes, release);
+        world.drivers = overlaid(drivers, release);
+        world.csi_nodes = csi_nodes.map_err(Undecided::from);
+        world.capacities = capacities.map_err(Undecided::from);
+        world.pods = pods.map_err(Undecided::from);
+        world.nodes = nodes.map_err(Undecided::from);
+        world.claims = claims.into_iter().collect();
         world
     }
 
-    /// The claim that is there under that name.
+    /// The claim that is there under that name, and that the release does not delete.
     pub(super) fn claim(&self, namespace: &str, name: &str) -> Result<Option<&Claim>, Undecided> {
+        if self.prunes(namespace, name)? {
+            return Ok(None);
+        }
         match self.claims.get(namespace) {
             Some(Ok(claims)) => Ok(claims.get_in(namespace, name)),
             Some(Err(error)) => Err(error.clone()),
@@ -185,13 +178,15 @@ impl<'a> World<'a> {
     }
 
     /// Whether the release deletes that claim.
-    pub(super) fn prunes(&self, namespace: &str, name: &str) -> bool {
-        self.pruned.contains(&(namespace.to_owned(), name.to_owned()))
+    pub(super) fn prunes(&self, namespace: &str, name: &str) -> Result<bool, Undecided> {
+        let pruned = self.pruned.as_ref().map_err(Clone::clone)?;
+        Ok(pruned.contains(&(namespace.to_owned(), name.to_owned())))
     }
 
     /// By whom the environment expects an object to be made.
     pub(super) fn expected(&self, kind: &str, namespace: Option<&str>, name: &str) -> Option<&str> {
-        let same = |namespaces: Option<&str>| namespace.is_none() || namespaces.is_none() || namespaces == namespace;
+        let same =
+            |namespaces: Option<&str>| namespace.is_none() || namespaces.is_none() || namespaces == namespace;
         let expects = self.environment.expects().iter();
         let mut found = expects.filter(|expected| {
             expected.kind == kind && expected.name == name && same(expected.namespace.as_deref())
@@ -204,15 +199,20 @@ impl<'a> World<'a> {
         let (nodes, labels) = self.nodes.as_ref().map_err(Clone::clone)?;
         let names: Vec<&str> = match spec {
             None => nodes.iter().map(|(_, name, _)| name).collect(),
-            Some(spec) => candidates(spec, nodes)
-                .into_iter()
-                .map(|(name, _)| name)
-                .collect(),
+            Some(spec) => candidates(spec, nodes).into_iter().map(|(name, _)| name).collect(),
         };
         let with_labels =
             names.into_iter().filter_map(|name| Some((name, &labels.get(name)?.metadata.labels)));
         Ok(with_labels.collect())
     }
+}
+
+fn pruned(release: &Release) -> Result<BTreeSet<(String, String)>, Undecided> {
+    let gone =
+        release.pruning()?.deletions.iter().filter(|gone| {
+            gone.resource.group.is_empty() && gone.resource.plural == "persistentvolumeclaims"
+        });
+    Ok(gone.map(|gone| (gone.namespace.clone().unwrap_or_default(), gone.name.clone())).collect())
 }
 
 fn of_kind<V: View>(release: &Release) -> impl Iterator<Item = (&str, &Planned)> {

@@ -24,6 +24,7 @@ const PRIORITIES: &str = "/apis/scheduling.k8s.io/v1/priorityclasses";
 const RUNTIMES: &str = "/apis/node.k8s.io/v1/runtimeclasses";
 const SCALERS: &str = "/apis/autoscaling/v2/horizontalpodautoscalers";
 const BUDGETS: &str = "/apis/policy/v1/poddisruptionbudgets";
+const AUTOSCALER: &str = "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status";
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/nodes";
 /// Every rule that depends on where pods go.
 const OF_PODS: [&str; 5] =
@@ -175,6 +176,13 @@ async fn what_others_decide_is_unknown() {
         case("devices").releases(&[with("resourceClaims", json!([{"name": "gpu"}]))]).unknown(&OF_PODS).says("claim devices"),
         case("too large, and nobody adds nodes").releases(&[deployment("5")]).is(Decision::NoGo, "failed", &["unschedulable"])
             .says("0/1 nodes are available: 1 Insufficient cpu. cpu: short of 1 on the best node, a"),
+        case("too large until a pod is gone").lists(PODS, &[pod("old", "3", true)]).releases(&[deployment("2")])
+            .is(Decision::Go, "warning", &["unschedulable"]).says("once 1 pods are gone that were told to end, shop/old"),
+        case("too large, since a pod stays").lists(PODS, &[pod("old", "3", false)]).releases(&[deployment("2")])
+            .is(Decision::NoGo, "failed", &["unschedulable"]),
+        case("too large, and a cluster autoscaler runs").releases(&[deployment("5")])
+            .answers(AUTOSCALER, ok(&json!({"metadata": {"name": "cluster-autoscaler-status"}})))
+            .unknown(&["unschedulable"]).says("capacity.elastic"),
         case("too many, and nodes are added somehow").lists(NODES, &[karpenter]).releases(&[deployment("3"), named("other", "3")])
             .unknown(&["unschedulable"]).says("karpenter.sh/nodepool"),
         case("too many, and nodes may be added").environment(elastic(2)).releases(&[deployment("3"), named("other", "3")])
@@ -268,6 +276,17 @@ fn node() -> Value {
         "metadata": {"name": "a", "labels": {"kubernetes.io/hostname": "a", "pool": "a"}},
         "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "10"}, "conditions": [{"type": "Ready", "status": "True"}]},
     })
+}
+
+fn pod(name: &str, cpu: &str, is_leaving: bool) -> Value {
+    let mut pod = json!({
+        "metadata": {"name": name, "namespace": "shop"}, "status": {"phase": "Running"},
+        "spec": {"nodeName": "a", "containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]},
+    });
+    if is_leaving {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    }
+    pod
 }
 
 fn metrics(age: i64) -> Value {
