@@ -112,12 +112,14 @@ impl Rules {
         self.priority(&mut spec, &mut refusals);
         let mut containers = spec.containers();
         limits::requests_from_limits(&mut containers);
+        limits::pod_requests_from_limits(&mut containers);
         let ranges = self.limits.get(namespace).map(Vec::as_slice).unwrap_or_default();
         ranges.iter().for_each(|(_, range)| range.give(&mut containers));
         for (name, range) in ranges {
             refusals.extend(range.refuses(&containers).into_iter().map(|why| Refusal::Limit(name.clone(), why)));
         }
         refusals.extend(limits::above_limits(&containers).into_iter().map(Refusal::AboveLimit));
+        refusals.extend(limits::above_pod(&containers).into_iter().map(Refusal::AboveLimit));
         self.runtime(&mut spec, &mut containers.overhead, &mut refusals);
         spec = spec.with_containers(containers);
         if daemon {

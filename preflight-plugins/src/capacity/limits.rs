@@ -179,6 +179,57 @@ pub fn requests_from_limits(containers: &mut Containers) {
     }
 }
 
+/// What the pod as a whole requests follows from its limits and from what its containers request, where it has limits of
+/// its own (`defaultPodRequests`).
+pub fn pod_requests_from_limits(containers: &mut Containers) {
+    let sum = sum_of_containers(containers);
+    let Some(Requirements { requests, limits, .. }) = &mut containers.resources else { return };
+    if limits.is_empty() {
+        return;
+    }
+    for (name, amount) in sum.iter().filter(|(name, _)| matches!(name.as_str(), "cpu" | "memory")) {
+        requests.entry(name.clone()).or_insert(*amount);
+    }
+    let pod_level = |name: &str| matches!(name, "cpu" | "memory") || name.starts_with("hugepages-");
+    for (name, amount) in limits.iter().filter(|(name, _)| pod_level(name)) {
+        requests.entry(name.clone()).or_insert(*amount);
+    }
+}
+
+fn sum_of_containers(containers: &Containers) -> ResourceList {
+    let mut own = containers.clone();
+    own.overhead.clear();
+    own.resources = None;
+    requests::requests(&own)
+}
+
+/// Containers that have more than the pod as a whole, which no pod may have (`validatePodResourceConsistency`,
+/// `pkg/apis/core/validation/validation.go`, v1.36).
+#[must_use]
+pub fn above_pod(containers: &Containers) -> Vec<String> {
+    let Some(pod) = &containers.resources else { return Vec::new() };
+    let mut why = Vec::new();
+    for (name, sum) in sum_of_containers(containers) {
+        if let Some(own) = pod.requests.get(&name).filter(|own| sum > **own) {
+            why.push(format!("its containers request {sum} {name}, more than the {own} of the pod as a whole"));
+        }
+    }
+    for container in &containers.containers {
+        for (name, limit) in &container.resources.limits {
+            if let Some(own) = pod.limits.get(name).filter(|own| limit > *own) {
+                let container = &container.name;
+                why.push(format!("container {container:?} has a limit of {limit} {name}, more than the {own} of the pod as a whole"));
+            }
+        }
+    }
+    for (name, request) in &pod.requests {
+        if let Some(limit) = pod.limits.get(name).filter(|limit| request > *limit) {
+            why.push(format!("the pod as a whole requests {request} {name}, more than its limit of {limit}"));
+        }
+    }
+    why
+}
+
 /// Requests above their limits, which no pod may have.
 #[must_use]
 pub fn above_limits(containers: &Containers) -> Vec<String> {
@@ -258,5 +309,23 @@ mod tests {
         requests_from_limits(&mut containers);
         assert_eq!(containers.containers[0].resources.requests["memory"], Quantity::parse("1Gi").unwrap());
         assert_eq!(above_limits(&containers), ["container \"c\" requests 2 cpu, more than its limit of 1"]);
+    }
+
+    #[test]
+    fn containers_have_no_more_than_their_pod() {
+        let whole = |resources: Value, container: Value| -> Containers {
+            let spec = json!({"resources": resources, "containers": [{"name": "c", "resources": container}]});
+            let mut containers = serde_json::from_value(spec).unwrap();
+            requests_from_limits(&mut containers);
+            pod_requests_from_limits(&mut containers);
+            containers
+        };
+        let fine = whole(json!({"limits": {"cpu": "2"}}), json!({"requests": {"cpu": "1"}}));
+        assert_eq!(above_pod(&fine), [""; 0]);
+        assert_eq!(fine.resources.unwrap().requests["cpu"], Quantity::from_value(1));
+        let more = whole(json!({"requests": {"memory": "32Mi"}}), json!({"requests": {"memory": "64Mi"}}));
+        assert_eq!(above_pod(&more), ["its containers request 64Mi memory, more than the 32Mi of the pod as a whole"]);
+        let higher = whole(json!({"limits": {"cpu": "1"}}), json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}));
+        assert_eq!(above_pod(&higher), ["container \"c\" has a limit of 2 cpu, more than the 1 of the pod as a whole"]);
     }
 }

@@ -63,8 +63,8 @@ pub struct Eviction {
 
 /// Finds the node where making room costs least (`pkg/scheduler/framework/preemption/preemption.go`, v1.36: the lowest
 /// of the highest priorities among those who go, then the lowest sum, then the fewest). PodDisruptionBudgets are
-/// not asked; the scheduler goes through them as well where nothing else helps.
-pub fn evict(fleet: &Fleet, state: &mut State, shape: ShapeId) -> Option<Eviction> {
+/// not asked; the scheduler goes through them as well where nothing else helps. `pin` is the only node in question, if one is.
+pub fn evict(fleet: &Fleet, state: &mut State, shape: ShapeId, pin: Option<NodeId>) -> Option<Eviction> {
     let own = fleet.shape(shape);
     if !own.preempts {
         return None;
@@ -74,7 +74,7 @@ pub fn evict(fleet: &Fleet, state: &mut State, shape: ShapeId) -> Option<Evictio
         Survey::of(fleet, state, shape).reasons(node).iter().any(|reason| !reason.may_be_resolved())
     };
     let mut found: Option<(Eviction, (i32, i64, usize))> = None;
-    for node in 0..fleet.nodes().len() {
+    for node in (0..fleet.nodes().len()).filter(|node| pin.is_none_or(|pin| pin == *node)) {
         let of = |pod: &PodId, state: &State| fleet.shape(state.pod(*pod).shape).priority;
         let mut lower: Vec<PodId> = state.on(node).iter().copied().filter(|pod| of(pod, state) < priority).collect();
         if lower.is_empty() || helpless(node, state) {

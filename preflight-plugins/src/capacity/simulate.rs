@@ -428,7 +428,7 @@ impl<'a> Play<'a> {
         let node = match node {
             Some(node) => node,
             None => {
-                let eviction = evict(self.fleet, &mut self.state, shape).filter(|found| pin.is_none_or(|pin| pin == found.node))?;
+                let eviction = evict(self.fleet, &mut self.state, shape, pin)?;
                 eviction.victims.into_iter().for_each(|victim| self.evicted(victim));
                 eviction.node
             }

@@ -62,7 +62,7 @@ pub(super) async fn examine(check: &Examination, world: &World<'_>, wanted: &[Wa
                     evidence.push(format!("the {part} of {driver} renews its Lease {lease}"));
                 }
                 Seen::Nothing => evidence.push(format!("the {part} of {driver} could not be told")),
-                Seen::Pods(ready, all, unready) if ready == 0 => {
+                Seen::Pods(0, all, unready) => {
                     rule.examined();
                     for claim in &claims {
                         let message = format!(

@@ -143,7 +143,7 @@ fn claim_spec(rule: &mut RuleCheck<'_>, planned: &Planned, before: &Value, after
     // Once, the volume may be named, and the class given that it did not have.
     for key in ["volumeName", "storageClassName"] {
         let beta = before["metadata"]["annotations"].get(BETA_CLASS).is_some();
-        if !old.contains_key(key) && !(key == "storageClassName" && beta) {
+        if !(old.contains_key(key) || key == "storageClassName" && beta) {
             new.remove(key);
         }
     }

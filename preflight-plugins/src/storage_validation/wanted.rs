@@ -85,7 +85,7 @@ impl<'a> Wanted<'a> {
         let told = format!("The claim {}/{}", self.claim.namespace, self.claim.name);
         match self.more {
             0 => told,
-            more => format!("{told}, as {more} more of its template,"),
+            more => format!("{told} (and {more} more of its template)"),
         }
     }
 

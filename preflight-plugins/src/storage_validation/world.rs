@@ -83,7 +83,10 @@ async fn making(cluster: &Reader) -> Making {
 /// Objects as they are listed.
 pub(super) type List<V> = Result<Arc<Listed<V>>, Undecided>;
 
-async fn of_nodes(cluster: &Reader) -> Result<(Arc<Listed<Node>>, Arc<Listed<Labelled>>), ClusterError> {
+/// Nodes, and their labels.
+type Nodes = (Arc<Listed<Node>>, Arc<Listed<Labelled>>);
+
+async fn of_nodes(cluster: &Reader) -> Result<Nodes, ClusterError> {
     futures::try_join!(cluster.list::<Node>(), cluster.list::<Labelled>())
 }
 
@@ -103,7 +106,7 @@ pub(super) struct World<'a> {
     pub(super) csi_nodes: List<CsiNode>,
     pub(super) capacities: List<Capacity>,
     pub(super) pods: List<Pod>,
-    nodes: Result<(Arc<Listed<Node>>, Arc<Listed<Labelled>>), Undecided>,
+    nodes: Result<Nodes, Undecided>,
     claims: BTreeMap<String, List<Claim>>,
     pruned: Result<BTreeSet<(String, String)>, Undecided>,
 }
