@@ -3,7 +3,7 @@
 //! [`builtin`] gives them all. Each is a module of its own, behind a feature of its own; nothing is registered by
 //! magic, so what is in the slice is what runs.
 
-#[cfg(any(feature = "resource-capacity", feature = "storage-validation"))]
+#[cfg(any(feature = "registry-health", feature = "resource-capacity", feature = "storage-validation"))]
 pub mod capacity;
 #[cfg(any(
     feature = "operator-health",
@@ -25,7 +25,7 @@ pub mod labels;
 pub mod manifests;
 #[cfg(any(feature = "operator-health", feature = "registry"))]
 mod memo;
-#[cfg(feature = "registry-health")]
+#[cfg(any(feature = "registry-health", feature = "storage-validation"))]
 pub mod nodes;
 #[cfg(feature = "operator-health")]
 pub mod operator_health;

@@ -5,7 +5,9 @@ use preflight_core::view;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::labels::{Labels, key_of, meets};
+use crate::capacity::shape::Shape;
+use crate::capacity::view::{PodSpec, Taint};
+use crate::labels::Labels;
 
 /// What is looked at of a node.
 #[derive(Debug, Default, Deserialize)]
@@ -28,14 +30,6 @@ struct Metadata {
 #[serde(default)]
 struct Spec {
     taints: Vec<Taint>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Taint {
-    key: String,
-    value: String,
-    effect: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -77,53 +71,24 @@ impl Node {
 /// The nodes that a pod's `spec` allows: node name, selector, required affinity and taints. Cordons and the taints of
 /// conditions, which come and go, do not count.
 pub fn candidates<'a>(spec: &Value, nodes: &'a Listed<Node>) -> Vec<(&'a str, &'a Node)> {
-    nodes
-        .iter()
-        .filter(|(_, name, node)| allows(spec, name, node))
-        .map(|(_, name, node)| (name, node))
-        .collect()
+    let wanted = wanted(spec);
+    nodes.iter().filter(|(_, name, node)| allows(wanted.as_ref(), name, node)).map(|(_, name, node)| (name, node)).collect()
 }
 
-fn allows(spec: &Value, name: &str, node: &Node) -> bool {
-    if let Some(named) = spec["nodeName"].as_str().filter(|named| !named.is_empty()) {
-        return named == name;
+/// What a pod demands; `None` where that cannot be read, which the API server will have more to say about.
+fn wanted(spec: &Value) -> Option<Shape> {
+    let spec = PodSpec::deserialize(spec).ok()?;
+    Some(Shape::of("", &Labels::new(), &spec))
+}
+
+fn allows(wanted: Option<&Shape>, name: &str, node: &Node) -> bool {
+    let Some(shape) = wanted else { return true };
+    if !shape.node_name.is_empty() {
+        return shape.node_name == name;
     }
-    let labels = &node.metadata.labels;
-    let selected = spec["nodeSelector"].as_object().is_none_or(|wanted| {
-        wanted.iter().all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
-    });
-    let required = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-    let terms = required["nodeSelectorTerms"].as_array();
-    // The terms are alternatives; an empty one matches nothing.
-    let near = terms.is_none_or(|terms| terms.iter().any(|term| term_matches(term, name, labels)));
-    let counts = |taint: &&Taint| {
-        matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute")
-            && !taint.key.starts_with("node.kubernetes.io/")
-    };
-    let tolerations = spec["tolerations"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let tolerated = |taint: &Taint| tolerations.iter().any(|toleration| tolerates(toleration, taint));
-    selected && near && node.spec.taints.iter().filter(counts).all(tolerated)
-}
-
-fn term_matches(term: &Value, name: &str, labels: &Labels) -> bool {
-    let list = |key: &str| term[key].as_array().map(Vec::as_slice).unwrap_or_default();
-    let (expressions, fields) = (list("matchExpressions"), list("matchFields"));
-    (!expressions.is_empty() || !fields.is_empty())
-        && expressions.iter().all(|wanted| meets(wanted, labels.get(key_of(wanted)).map(String::as_str)))
-        && fields.iter().all(|wanted| meets(wanted, (key_of(wanted) == "metadata.name").then_some(name)))
-}
-
-/// `staging/src/k8s.io/component-helpers/scheduling/corev1/helpers.go`, v1.36 (`ToleratesTaint`).
-fn tolerates(toleration: &Value, taint: &Taint) -> bool {
-    let text = |key: &str| toleration[key].as_str().unwrap_or_default();
-    let effect = text("effect").is_empty() || text("effect") == taint.effect;
-    let key = text("key").is_empty() || text("key") == taint.key;
-    let value = match text("operator") {
-        "" | "Equal" => text("value") == taint.value && !text("key").is_empty(),
-        "Exists" => true,
-        _ => false,
-    };
-    effect && key && value
+    let lasting = node.spec.taints.iter().filter(|taint| !taint.key.starts_with("node.kubernetes.io/"));
+    let taints: Vec<Taint> = lasting.cloned().collect();
+    shape.selects(name, &node.metadata.labels) && shape.repelled(&taints, &["NoSchedule", "NoExecute"]).is_none()
 }
 
 #[cfg(test)]
@@ -168,7 +133,7 @@ mod tests {
             (tolerating(affinity(json!({"key": "size", "operator": "Lt", "values": ["6"]}))), false),
             (tolerating(affinity(json!({"key": "gone", "operator": "DoesNotExist"}))), true),
         ] {
-            assert_eq!(allows(&spec, "n", &arm), fits, "{spec}");
+            assert_eq!(allows(wanted(&spec).as_ref(), "n", &arm), fits, "{spec}");
         }
     }
 

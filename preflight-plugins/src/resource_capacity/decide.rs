@@ -13,7 +13,7 @@ use super::workloads::{Changes, Wanted};
 use crate::capacity::fleet::NodeInfo;
 use crate::capacity::quota::Quota;
 use crate::capacity::rollout::{Generation, Stage};
-use crate::capacity::simulate::{Hitch, Stuck};
+use crate::capacity::scene::{Hitch, Stuck};
 use crate::capacity::state::State;
 use crate::capacity::view::{Node, Pod};
 use crate::labels::Labels;

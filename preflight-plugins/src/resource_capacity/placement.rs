@@ -17,7 +17,7 @@ use super::{
 };
 use crate::capacity::admit::{Refusal, Rules};
 use crate::capacity::reason::{Histogram, Reason};
-use crate::capacity::simulate::Hitch;
+use crate::capacity::scene::Hitch;
 use crate::labels::Labels;
 use crate::storage::NewClaim;
 

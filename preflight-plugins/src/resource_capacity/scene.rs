@@ -12,7 +12,7 @@ use crate::capacity::quota::{Charge, Quota};
 use crate::capacity::requests;
 use crate::capacity::rollout::{Generation, Member, Plan, share};
 use crate::capacity::shape::{Shape, SpreadTerm};
-use crate::capacity::simulate::{Mold, Scene, Shapes, Waiting, Workload};
+use crate::capacity::scene::{Mold, Scene, Shapes, Waiting, Workload};
 use crate::capacity::state::{PodId, State};
 use crate::capacity::view::{Pod, Spread};
 use crate::labels::Labels;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::capacity::fit::Survey;
 use crate::capacity::place::Policy;
-use crate::capacity::simulate::{Ending, Hitch, Scene, Shapes, Stuck, Workload};
+use crate::capacity::scene::{Ending, Hitch, Scene, Shapes, Stuck, Workload};
 use crate::capacity::state::PodId;
 
 /// How often it is played with each policy.

@@ -10,6 +10,13 @@ use super::world::World;
 use super::{DRIVER_MISSING, tell};
 use crate::storage::is_csi_name;
 
+/// What names of provisioners begin with that Kubernetes itself once had.
+const BUILT_IN: &str = "kubernetes.io/";
+/// From when on none of them is left that no CSI driver has taken over from, but for one for tests
+/// (`cmd/kube-controller-manager/app/plugins.go`, v1.31 to v1.36).
+const NONE_LEFT: u16 = 31;
+/// The one for tests, which a flag switches on.
+const FOR_TESTS: &str = "kubernetes.io/host-path";
 /// Names that are told of a longer list.
 const TOLD: usize = 5;
 
@@ -27,6 +34,10 @@ pub(super) fn examine(check: &Examination, world: &World<'_>, wanted: &[Wanted<'
         }
         if settings.provisioners.iter().any(|known| known == made_by) {
             rule.examined();
+            continue;
+        }
+        if made_by.starts_with(BUILT_IN) && made_by != FOR_TESTS {
+            built_in(check, &mut rule, world, claim, class, made_by);
             continue;
         }
         if let Some(csi) = check.need(&[&DRIVER_MISSING], is_csi(world, made_by)) {
@@ -54,6 +65,37 @@ pub(super) fn is_csi(world: &World<'_>, name: &str) -> Result<bool, Undecided> {
     Ok(drivers.contains_key(name)
         || nodes.iter().any(|(_, _, node)| node.driver(name).is_some())
         || volumes.values().any(|volume| volume.spec.csi.as_ref().is_some_and(|csi| csi.driver == name)))
+}
+
+/// A provisioner that Kubernetes itself had, and that no CSI driver has taken over from. Volumes that it made before say
+/// nothing.
+fn built_in(
+    check: &Examination,
+    rule: &mut RuleCheck<'_>,
+    world: &World<'_>,
+    claim: &Wanted<'_>,
+    class: &str,
+    provisioner: &str,
+) {
+    let version = world.version.as_ref().map_err(Clone::clone);
+    let Some(version) = check.need(&[&DRIVER_MISSING], version) else { return };
+    rule.examined();
+    let remedy = Remediation::new("Name a class of a CSI driver").command("kubectl get storageclasses");
+    let message = format!(
+        "{} has the StorageClass {class}, whose provisioner {provisioner} is no part of Kubernetes {}",
+        claim.told(),
+        version.git_version
+    );
+    match version.minor() {
+        Some(NONE_LEFT..) => tell(rule, claim.due, claim.subject("storageClassName"), &message, remedy),
+        _ => rule.unknown(
+            format!(
+                "whether Kubernetes {} still has the provisioner {provisioner} is not known",
+                version.git_version
+            ),
+            remedy.on_one_line(),
+        ),
+    }
 }
 
 /// Whether a CSI driver is registered where it is needed.

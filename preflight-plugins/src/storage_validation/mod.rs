@@ -194,7 +194,7 @@ impl Plugin for StorageValidation {
         room::examine(&check, &world, &wanted);
         modes::examine(&check, &wanted);
         uses::examine(&check, &world, &wanted);
-        updates::examine(&check, &world).await;
+        updates::examine(&check, &world);
         futures::join!(health::examine(&check, &world, &wanted), sources::examine(&check, &world, &wanted),);
         Ok(check.finish())
     }

@@ -1,5 +1,6 @@
 //! Changes of existing claims and StatefulSets that the API server refuses.
 
+use preflight_core::cluster::ServerVersion;
 use preflight_core::release::{Action, Live, Planned};
 use preflight_core::{Examination, FieldPath, Method, Quantity, Remediation, RuleCheck, Subject};
 use serde::Deserialize;
@@ -19,14 +20,14 @@ const BETA_CLASS: &str = crate::storage::BETA_CLASS;
 /// names what may).
 const FIXED: [&str; 4] = ["selector", "serviceName", "volumeClaimTemplates", "podManagementPolicy"];
 
-pub(super) async fn examine(check: &Examination, world: &World<'_>) {
+pub(super) fn examine(check: &Examination, world: &World<'_>) {
     let mut resize = check.rule(&CLAIM_RESIZE);
     let mut fixed = check.rule(&CLAIM_IMMUTABLE);
     for (_, planned) in world.release.of_kind("", "PersistentVolumeClaim") {
         let Some((before, after)) = change(planned, world.release.method()) else { continue };
         resize.examined();
         fixed.examined();
-        claim(check, &mut resize, world, planned, &before, &after).await;
+        claim(check, &mut resize, world, planned, &before, &after);
         claim_spec(&mut fixed, planned, &before, &after);
     }
     resize.conclude("claims that are there and change");
@@ -56,7 +57,7 @@ fn change(planned: &Planned, method: Method) -> Option<(Value, Value)> {
 
 /// `ValidatePersistentVolumeClaimUpdate`, `pkg/apis/core/validation/validation.go`, and
 /// `plugin/pkg/admission/storage/persistentvolume/resize/admission.go`, v1.36.
-async fn claim(
+fn claim(
     check: &Examination,
     rule: &mut RuleCheck<'_>,
     world: &World<'_>,
@@ -85,9 +86,8 @@ async fn claim(
         return rule.predict(subject, message, keep);
     }
     if wants < was {
-        let recovers =
-            check.need(&[&CLAIM_RESIZE], world.cluster.version().await).map(|version| version.minor());
-        let Some(minor) = recovers else { return };
+        let version = world.version.as_ref().map_err(Clone::clone);
+        let Some(minor) = check.need(&[&CLAIM_RESIZE], version).map(ServerVersion::minor) else { return };
         let has = old.capacity().unwrap_or_default();
         if minor.is_none_or(|minor| minor >= RECOVERS_SINCE) && wants > has {
             return;

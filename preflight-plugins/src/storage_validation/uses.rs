@@ -10,7 +10,7 @@ use super::wanted::{ByHand, Class, Wanted};
 use super::world::World;
 use super::{CLAIM_MISSING, CLAIM_STUCK, tell};
 use crate::changes::{Happens, Rollout, rollout};
-use crate::storage::{Claim, Origin, Use, claims_of, used_claims};
+use crate::storage::{Claim, Origin, Use, claims_of};
 
 pub(super) fn examine(check: &Examination, world: &World<'_>, wanted: &[Wanted<'_>]) {
     let mut missing = check.rule(&CLAIM_MISSING);
@@ -21,9 +21,8 @@ pub(super) fn examine(check: &Examination, world: &World<'_>, wanted: &[Wanted<'
         .filter(|claim| claim.origin != Origin::Ephemeral)
         .map(|claim| (claim.namespace, claim.name))
         .collect();
-    for planned in world.release.objects() {
-        let used = used_claims(planned, world.release.method());
-        let Some(namespace) = planned.namespace.as_deref().filter(|_| !used.is_empty()) else { continue };
+    for (planned, used) in &world.used {
+        let Some(namespace) = planned.namespace.as_deref() else { continue };
         let rollout = rollout(planned, world.release.method());
         for used in used {
             if used.by == Use::Ephemeral {

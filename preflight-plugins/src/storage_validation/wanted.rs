@@ -13,8 +13,8 @@ use super::{
 };
 use crate::changes::{Happens, rollout};
 use crate::storage::{
-    Claim, Fit, Origin, ReleaseClaim, StorageClass, Use, Volume, Wish, claims_of, defaults, fits, match_all,
-    used_claims, volume_reaches,
+    Claim, Fit, Origin, ReleaseClaim, StorageClass, Use, UsedClaim, Volume, Wish, claims_of, defaults, fits,
+    match_all, volume_reaches,
 };
 
 /// Claims of one template, or volumes of one workload, that are matched at most.
@@ -135,12 +135,11 @@ pub(super) fn class_of<'a>(world: &'a World<'_>, claim: &Claim) -> Class<'a> {
 
 /// The workloads of the release whose pods use a claim of that name.
 pub(super) fn users_of<'a>(world: &World<'a>, namespace: &str, name: &str) -> Vec<User<'a>> {
-    let method = world.release.method();
-    let uses = |planned: &&Planned| {
-        planned.namespace.as_deref() == Some(namespace)
-            && used_claims(planned, method).iter().any(|used| used.name == name)
+    let uses = |planned: &Planned, used: &[UsedClaim]| {
+        planned.namespace.as_deref() == Some(namespace) && used.iter().any(|used| used.name == name)
     };
-    world.release.objects().iter().filter(uses).filter_map(|planned| user(world, planned)).collect()
+    let users = world.used.iter().filter(|(planned, used)| uses(planned, used));
+    users.filter_map(|(planned, _)| user(world, planned)).collect()
 }
 
 fn user<'a>(world: &World<'a>, planned: &'a Planned) -> Option<User<'a>> {
@@ -170,9 +169,9 @@ pub(super) fn wanted<'a>(check: &Examination, world: &'a World<'a>) -> Vec<Wante
         );
     }
     let mut wanted: Vec<_> = claims.into_iter().filter_map(|claim| of_release(check, world, claim)).collect();
-    for planned in world.release.objects() {
+    for (planned, used) in &world.used {
         let Some(namespace) = planned.namespace.as_deref() else { continue };
-        for used in used_claims(planned, world.release.method()) {
+        for used in used {
             let same = |one: &Wanted<'_>| one.claim.namespace == namespace && one.claim.name == used.name;
             // Where it could not be looked at, whoever looks for claims that are missing says so.
             let Ok(Some(live)) = world.claim(namespace, &used.name) else { continue };
@@ -183,9 +182,9 @@ pub(super) fn wanted<'a>(check: &Examination, world: &'a World<'a>) -> Vec<Wante
                 world,
                 ReleaseClaim {
                     planned,
-                    path: used.path,
+                    path: used.path.clone(),
                     namespace: namespace.to_owned(),
-                    name: used.name,
+                    name: used.name.clone(),
                     origin: Origin::Object,
                     claim: live.clone(),
                     count: Some(1),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
-use preflight_core::cluster::{ClusterError, Listed, Reader, View};
+use preflight_core::cluster::{ClusterError, Listed, Reader, ServerVersion, View};
 use preflight_core::manifests::Manifests;
 use preflight_core::release::{Live, Planned, Release};
 use preflight_core::{Context, Environment, Undecided, view};
@@ -15,7 +15,9 @@ use super::plugins::Pod;
 use crate::changes::merged;
 use crate::labels::Labels;
 use crate::nodes::{Node, candidates};
-use crate::storage::{Capacity, Claim, CsiDriver, CsiNode, Meta, StorageClass, Volume};
+use crate::storage::{
+    Capacity, Claim, CsiDriver, CsiNode, Meta, StorageClass, UsedClaim, Volume, used_claims,
+};
 
 /// A node's labels.
 #[derive(Debug, Default, Deserialize)]
@@ -98,6 +100,9 @@ pub(super) struct World<'a> {
     pub(super) cluster: &'a Reader,
     pub(super) release: &'a Release,
     pub(super) environment: &'a Environment,
+    pub(super) version: Result<ServerVersion, ClusterError>,
+    /// The workloads of the release whose pods use claims, and which.
+    pub(super) used: Vec<(&'a Planned, Vec<UsedClaim>)>,
     pub(super) classes: Named<StorageClass>,
     /// Classes that are not there yet.
     pub(super) coming: BTreeSet<String>,
@@ -123,6 +128,8 @@ impl<'a> World<'a> {
             cluster,
             release,
             environment: context.environment(),
+            version: cluster.version().await,
+            used: used(release),
             classes: Err(unasked()),
             coming: of_kind::<StorageClass>(release)
                 .filter(|(_, planned)| matches!(planned.live, Live::Absent))
@@ -208,6 +215,11 @@ impl<'a> World<'a> {
             names.into_iter().filter_map(|name| Some((name, &labels.get(name)?.metadata.labels)));
         Ok(with_labels.collect())
     }
+}
+
+fn used(release: &Release) -> Vec<(&Planned, Vec<UsedClaim>)> {
+    let all = release.objects().iter().map(|planned| (planned, used_claims(planned, release.method())));
+    all.filter(|(_, used)| !used.is_empty()).collect()
 }
 
 fn pruned(release: &Release) -> Result<BTreeSet<(String, String)>, Undecided> {

@@ -77,6 +77,12 @@ async fn provisioners_that_are_no_drivers() {
         of("that is known by its image", "rancher.io/local-path")
             .lists(PODS, &[other_pod(&local, true)])
             .passes(&[rule]),
+        of("that was built in", "kubernetes.io/glusterfs")
+            .fails(rule)
+            .says("is no part of Kubernetes v1.36.3"),
+        of("that may still be built in", "kubernetes.io/glusterfs")
+            .answers("/version", crate::support::ok(&json!({"gitVersion": "v1.25.3"})))
+            .unknown(&[rule]),
         of("that the environment knows", "example.com/nfs")
             .environment(&json!({"storage": {"provisioners": ["example.com/nfs"]}}))
             .passes(&[rule]),

@@ -1,18 +1,12 @@
-//! What is read of pods and nodes: the part that decides about scheduling.
+//! What is read of pods.
 
-use std::collections::BTreeMap;
-
-use preflight_core::{Quantity, view};
-use serde::{Deserialize, Deserializer};
+use preflight_core::view;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::requests::{self, Allocated, AllocatedContainer, Container, Containers, Requirements, ResourceList};
+use super::{Affinity, Condition, Taint, or_default};
+use crate::capacity::requests::{self, Allocated, AllocatedContainer, Container, Containers, Requirements, ResourceList};
 use crate::labels::Labels;
-
-/// Takes null for nothing.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
-}
 
 /// A pod that is there, or that will be made.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -176,94 +170,6 @@ pub struct ClaimSource {
     pub claim_name: String,
 }
 
-/// Affinity, as far as it is required, and what is preferred of nodes.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Affinity {
-    /// To nodes.
-    #[serde(deserialize_with = "or_default")]
-    pub node_affinity: NodeAffinity,
-    /// To pods.
-    #[serde(deserialize_with = "or_default")]
-    pub pod_affinity: PodTerms,
-    /// Away from pods.
-    #[serde(deserialize_with = "or_default")]
-    pub pod_anti_affinity: PodTerms,
-}
-
-/// Affinity to nodes.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct NodeAffinity {
-    /// What is required.
-    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
-    pub required: Option<NodeTerms>,
-    /// What is preferred.
-    #[serde(rename = "preferredDuringSchedulingIgnoredDuringExecution", deserialize_with = "or_default")]
-    pub preferred: Vec<PreferredNode>,
-}
-
-/// Alternatives, of which a node must meet one.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct NodeTerms {
-    /// The alternatives.
-    #[serde(deserialize_with = "or_default")]
-    pub node_selector_terms: Vec<NodeTerm>,
-}
-
-/// A preferred term.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct PreferredNode {
-    /// From 1 to 100.
-    pub weight: i64,
-    /// What is preferred.
-    pub preference: NodeTerm,
-}
-
-/// Requirements, all of which a node must meet.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct NodeTerm {
-    /// On labels.
-    #[serde(deserialize_with = "or_default")]
-    pub match_expressions: Vec<Value>,
-    /// On fields: `metadata.name` alone.
-    #[serde(deserialize_with = "or_default")]
-    pub match_fields: Vec<Value>,
-}
-
-/// Affinity to, or away from, pods, as far as it is required.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct PodTerms {
-    /// What is required.
-    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution", deserialize_with = "or_default")]
-    pub required: Vec<PodTerm>,
-}
-
-/// Which pods, within what of each other.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct PodTerm {
-    /// Which pods; null selects none.
-    pub label_selector: Option<Value>,
-    /// In which namespaces.
-    #[serde(deserialize_with = "or_default")]
-    pub namespaces: Vec<String>,
-    /// In namespaces with which labels; null is none of them, `{}` all.
-    pub namespace_selector: Option<Value>,
-    /// The label of nodes that tells what is one place.
-    pub topology_key: String,
-    /// Labels whose value must be that of the pod itself.
-    #[serde(deserialize_with = "or_default")]
-    pub match_label_keys: Vec<String>,
-    /// Labels whose value must not be that of the pod itself.
-    #[serde(deserialize_with = "or_default")]
-    pub mismatch_label_keys: Vec<String>,
-}
-
 /// What a pod bears.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -365,20 +271,6 @@ impl PodStatus {
     }
 }
 
-/// Something that is true, false or unknown of an object.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Condition {
-    /// What.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// `True`, `False` or `Unknown`.
-    pub status: String,
-    /// Why, in one word.
-    #[serde(deserialize_with = "or_default")]
-    pub reason: String,
-}
-
 impl Pod {
     /// What it counts for on its node.
     #[must_use]
@@ -403,66 +295,6 @@ impl Pod {
     pub fn is_ready(&self) -> bool {
         self.status.conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
     }
-}
-
-/// A node.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Node {
-    /// Its labels.
-    pub metadata: NodeMeta,
-    /// Its taints.
-    pub spec: NodeSpec,
-    /// What it has.
-    pub status: NodeStatus,
-}
-
-view!(Node: cluster "" "v1" "nodes" "Node");
-
-/// Labels of a node.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct NodeMeta {
-    /// Its labels.
-    #[serde(deserialize_with = "or_default")]
-    pub labels: Labels,
-}
-
-/// Taints of a node.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct NodeSpec {
-    /// Whether it is cordoned.
-    #[serde(deserialize_with = "or_default")]
-    pub unschedulable: bool,
-    /// Its taints.
-    #[serde(deserialize_with = "or_default")]
-    pub taints: Vec<Taint>,
-}
-
-/// What keeps pods away that do not bear it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Taint {
-    /// Its key.
-    pub key: String,
-    /// Its value.
-    #[serde(deserialize_with = "or_default")]
-    pub value: String,
-    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
-    pub effect: String,
-}
-
-/// What a node has.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct NodeStatus {
-    /// What pods may request of it.
-    #[serde(deserialize_with = "or_default")]
-    pub allocatable: BTreeMap<String, Quantity>,
-    /// What is true of it.
-    #[serde(deserialize_with = "or_default")]
-    pub conditions: Vec<Condition>,
 }
 
 impl Toleration {
