@@ -1,50 +1,13 @@
 //! Which nodes may run a pod, as far as the pod itself and the nodes' labels and taints say.
 
 use preflight_core::cluster::Listed;
-use preflight_core::view;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::capacity::shape::Shape;
+pub use crate::capacity::view::Node;
 use crate::capacity::view::{PodSpec, Taint};
 use crate::labels::Labels;
-
-/// What is looked at of a node.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Node {
-    metadata: Metadata,
-    spec: Spec,
-    status: Status,
-}
-
-view!(Node: cluster "" "v1" "nodes" "Node");
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    labels: Labels,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Spec {
-    taints: Vec<Taint>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Status {
-    node_info: NodeInfo,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct NodeInfo {
-    operating_system: String,
-    architecture: String,
-    container_runtime_version: String,
-}
 
 impl Node {
     /// Operating system and architecture, in Go's names; empty where the node does not say.

@@ -172,7 +172,6 @@ impl Plugin for StorageValidation {
             .reads(Read::list::<storage::CsiNode>())
             .reads(Read::list::<storage::Capacity>())
             .reads(Read::list::<Node>())
-            .reads(Read::list::<world::Labelled>())
             .reads(Read::list::<plugins::Pod>())
             .reads(Read::get(leases()))
             .reads(Read::dynamic("what the release's claims are filled from"))

@@ -7,8 +7,7 @@ use futures::future::join_all;
 use preflight_core::cluster::{ClusterError, Listed, Reader, ServerVersion, View};
 use preflight_core::manifests::Manifests;
 use preflight_core::release::{Live, Planned, Release};
-use preflight_core::{Context, Environment, Undecided, view};
-use serde::Deserialize;
+use preflight_core::{Context, Environment, Undecided};
 use serde_json::Value;
 
 use super::plugins::Pod;
@@ -16,17 +15,8 @@ use crate::changes::merged;
 use crate::labels::Labels;
 use crate::nodes::{Node, candidates};
 use crate::storage::{
-    Capacity, Claim, CsiDriver, CsiNode, Meta, StorageClass, UsedClaim, Volume, used_claims,
+    Capacity, Claim, CsiDriver, CsiNode, StorageClass, UsedClaim, Volume, used_claims,
 };
-
-/// A node's labels.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Labelled {
-    metadata: Meta,
-}
-
-view!(Labelled: cluster "" "v1" "nodes" "Node");
 
 /// Which lists a release needs.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,7 +49,7 @@ pub(super) async fn prefetch(cluster: &Reader, needs: Needs) {
         let _ = futures::join!(
             cluster.list::<StorageClass>(),
             cluster.list::<Volume>(),
-            of_nodes(cluster),
+            cluster.list::<Node>(),
             making(cluster),
         );
     }
@@ -85,13 +75,6 @@ async fn making(cluster: &Reader) -> Making {
 /// Objects as they are listed.
 pub(super) type List<V> = Result<Arc<Listed<V>>, Undecided>;
 
-/// Nodes, and their labels.
-type Nodes = (Arc<Listed<Node>>, Arc<Listed<Labelled>>);
-
-async fn of_nodes(cluster: &Reader) -> Result<Nodes, ClusterError> {
-    futures::try_join!(cluster.list::<Node>(), cluster.list::<Labelled>())
-}
-
 /// Objects by name, as they will be once the release is applied.
 pub(super) type Named<V> = Result<BTreeMap<String, V>, Undecided>;
 
@@ -111,7 +94,7 @@ pub(super) struct World<'a> {
     pub(super) csi_nodes: List<CsiNode>,
     pub(super) capacities: List<Capacity>,
     pub(super) pods: List<Pod>,
-    nodes: Result<Nodes, Undecided>,
+    nodes: List<Node>,
     claims: BTreeMap<String, List<Claim>>,
     pruned: Result<BTreeSet<(String, String)>, Undecided>,
 }
@@ -160,7 +143,7 @@ impl<'a> World<'a> {
         let (classes, volumes, nodes, (drivers, csi_nodes, capacities, pods), claims) = futures::join!(
             cluster.list::<StorageClass>(),
             cluster.list::<Volume>(),
-            of_nodes(cluster),
+            cluster.list::<Node>(),
             making(cluster),
             join_all(asking),
         );
@@ -206,14 +189,12 @@ impl<'a> World<'a> {
 
     /// The nodes on which pods of such a `spec` may run, with their labels; of all nodes for `None`.
     pub(super) fn nodes_for(&self, spec: Option<&Value>) -> Result<Vec<(&str, &Labels)>, Undecided> {
-        let (nodes, labels) = self.nodes.as_ref().map_err(Clone::clone)?;
-        let names: Vec<&str> = match spec {
-            None => nodes.iter().map(|(_, name, _)| name).collect(),
-            Some(spec) => candidates(spec, nodes).into_iter().map(|(name, _)| name).collect(),
+        let nodes = self.nodes.as_ref().map_err(Clone::clone)?;
+        let those: Vec<(&str, &Node)> = match spec {
+            None => nodes.iter().map(|(_, name, node)| (name, node)).collect(),
+            Some(spec) => candidates(spec, nodes),
         };
-        let with_labels =
-            names.into_iter().filter_map(|name| Some((name, &labels.get(name)?.metadata.labels)));
-        Ok(with_labels.collect())
+        Ok(those.into_iter().map(|(name, node)| (name, &node.metadata.labels)).collect())
     }
 }
 

@@ -89,6 +89,16 @@ impl Api {
         self.client.request_text(request).await.is_ok()
     }
 
+    /// The text at a path.
+    ///
+    /// # Errors
+    /// It is not told.
+    pub async fn text(&self, path: &str) -> Result<String, ApiError> {
+        let other = |error: &dyn std::fmt::Display| ApiError { code: 0, message: error.to_string() };
+        let request = Request::get(path).body(Vec::new()).map_err(|error| other(&error))?;
+        self.client.request_text(request).await.map_err(|error| other(&error))
+    }
+
     /// What is at a path.
     ///
     /// # Errors

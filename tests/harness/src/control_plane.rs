@@ -34,6 +34,7 @@ pub struct ControlPlane {
     api_server: (PathBuf, Vec<String>),
     runtime: tokio::runtime::Runtime,
     api: Api,
+    scheduler: Option<Api>,
     webhooks: Webhooks,
     images: Option<Arc<Images>>,
 }
@@ -103,6 +104,7 @@ impl ControlPlane {
             children,
             api_server: (assets.api_server.clone(), flags),
             api: runtime.block_on(Api::from_kubeconfig(&admin))?,
+            scheduler: None,
             webhooks: Webhooks::new()?,
             images,
             runtime,
@@ -123,9 +125,9 @@ impl ControlPlane {
             format!("--kubeconfig={}", admin.display()),
             "--leader-elect=false".to_owned(),
             "--authentication-skip-lookup".to_owned(),
-            "--secure-port=0".to_owned(),
         ];
         let mut manager = common.to_vec();
+        manager.push("--secure-port=0".to_owned());
         manager.push(format!(
             "--service-account-private-key-file={}",
             path.join("service-accounts.key").display()
@@ -133,9 +135,24 @@ impl ControlPlane {
         manager.push(format!("--root-ca-file={}", path.join("ca.crt").display()));
         // Its nodes have no kubelets that could renew their leases.
         manager.push("--controllers=*,-node-lifecycle-controller".to_owned());
-        for (name, flags) in [("kube-controller-manager", manager), ("kube-scheduler", common.to_vec())] {
+        // What a conflict has kept from being bound is tried again soon.
+        manager.push("--pvclaimbinder-sync-period=1s".to_owned());
+        manager.push("--horizontal-pod-autoscaler-sync-period=2s".to_owned());
+        let [port] = free_ports()?;
+        let mut scheduler = common.to_vec();
+        scheduler.extend([
+            format!("--secure-port={port}"),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--tls-cert-file={}", path.join("server.crt").display()),
+            format!("--tls-private-key-file={}", path.join("server.key").display()),
+            "--authorization-always-allow-paths=/metrics".to_owned(),
+        ]);
+        for (name, flags) in [("kube-controller-manager", manager), ("kube-scheduler", scheduler)] {
             self.children.push((name, spawn(&binaries.join(name), &path, name, &flags)?));
         }
+        let url = format!("https://127.0.0.1:{port}");
+        let scheduler = self.credentials.kubeconfig(&url, &User::Nobody, "scheduler")?;
+        self.scheduler = Some(self.runtime.block_on(Api::from_kubeconfig(&scheduler))?);
         let kubelets = kubelets::play(self.api.clone(), images);
         self.runtime.spawn(kubelets);
         let api = self.api.clone();
@@ -182,6 +199,12 @@ impl ControlPlane {
     #[must_use]
     pub fn api(&self) -> &Api {
         &self.api
+    }
+
+    /// The scheduler's own server, which tells its metrics; a bare control plane has none.
+    #[must_use]
+    pub const fn scheduler(&self) -> Option<&Api> {
+        self.scheduler.as_ref()
     }
 
     /// The registries that its nodes pull from; a bare one has no nodes.

@@ -98,8 +98,31 @@ async fn missing(api: &Api, object: &Value) -> Option<String> {
             let done = is_true("Ready") || live["status"]["phase"] == "Succeeded";
             (!done).then(|| "it is not ready".to_owned())
         }
+        "HorizontalPodAutoscaler" => {
+            let least = number("/spec/minReplicas").unwrap_or(1);
+            (count("currentReplicas").max(count("desiredReplicas")) < least)
+                .then(|| "it has not scaled yet".to_owned())
+        }
+        "PersistentVolumeClaim" => unbound(api, &live).await,
         "CustomResourceDefinition" => (!is_true("Established")).then(|| "it is not established".to_owned()),
         "Namespace" => (live["status"]["phase"] != "Active").then(|| "it is not active".to_owned()),
         _ => None,
     }
+}
+
+/// A claim without a volume has landed while its class waits for a pod, and none uses it.
+async fn unbound(api: &Api, claim: &Value) -> Option<String> {
+    if claim["status"]["phase"] == "Bound" {
+        return None;
+    }
+    let class = claim["spec"]["storageClassName"].as_str().unwrap_or_default();
+    let class = api.get(&format!("/apis/storage.k8s.io/v1/storageclasses/{class}")).await;
+    let waits = class.is_ok_and(|class| class["volumeBindingMode"] == "WaitForFirstConsumer");
+    let namespace = claim["metadata"]["namespace"].as_str().unwrap_or_default();
+    let pods = api.items(&format!("/api/v1/namespaces/{namespace}/pods")).await;
+    let uses = |pod: &Value| {
+        let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+        volumes.into_iter().any(|volume| volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"])
+    };
+    (!waits || pods.iter().any(uses)).then(|| "it is not bound".to_owned())
 }

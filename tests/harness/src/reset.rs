@@ -11,7 +11,7 @@ const SYSTEM: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-l
 
 /// Lists of what scenarios make outside namespaces. What Kubernetes itself makes is left alone. What could refuse the
 /// removal of the others comes first.
-const LISTS: [&str; 14] = [
+const LISTS: [&str; 17] = [
     "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
     "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
@@ -24,6 +24,9 @@ const LISTS: [&str; 14] = [
     "/apis/networking.k8s.io/v1/ingressclasses",
     "/apis/node.k8s.io/v1/runtimeclasses",
     "/apis/storage.k8s.io/v1/storageclasses",
+    "/apis/storage.k8s.io/v1/csidrivers",
+    "/apis/storage.k8s.io/v1/csinodes",
+    "/apis/storage.k8s.io/v1/volumeattachments",
     "/api/v1/persistentvolumes",
     "/api/v1/nodes",
 ];
@@ -83,12 +86,17 @@ async fn remove(api: &Api) -> usize {
         if SYSTEM.contains(&name.as_str()) {
             continue;
         }
-        // Scenarios have namespaces of their own, so nobody waits until one is gone.
+        // Scenarios have namespaces of their own, so nobody waits until one is gone; but its pods must be, or they would
+        // take the room of the next one's nodes.
         let _ = api.delete(&format!("/api/v1/namespaces/{name}")).await;
         for list in ["configmaps", "persistentvolumeclaims", "pods"] {
             for object in api.items(&format!("/api/v1/namespaces/{name}/{list}")).await {
                 let path = format!("/api/v1/namespaces/{name}/{list}/{}", text(&object, "/metadata/name"));
                 drop_finalizers(api, &path, &object).await;
+                if list == "pods" {
+                    left += 1;
+                    let _ = api.delete(&format!("{path}?gracePeriodSeconds=0")).await;
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ mod pod;
 use serde::{Deserialize, Deserializer};
 
 pub use affinity::{Affinity, NodeAffinity, NodeTerm, NodeTerms, PodTerm, PodTerms, PreferredNode};
-pub use node::{Node, NodeMeta, NodeSpec, NodeStatus, Taint};
+pub use node::{Node, NodeInfo, NodeMeta, NodeSpec, NodeStatus, Taint};
 pub use pod::{ClaimSource, Gate, Owner, Pod, PodMeta, PodSpec, PodStatus, Spread, Toleration, Volume};
 
 /// Takes null for nothing.

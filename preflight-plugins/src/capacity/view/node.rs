@@ -58,7 +58,7 @@ pub struct Taint {
 
 /// What a node has.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct NodeStatus {
     /// What pods may request of it.
     #[serde(deserialize_with = "or_default")]
@@ -66,4 +66,19 @@ pub struct NodeStatus {
     /// What is true of it.
     #[serde(deserialize_with = "or_default")]
     pub conditions: Vec<Condition>,
+    /// What runs on it.
+    #[serde(deserialize_with = "or_default")]
+    pub node_info: NodeInfo,
+}
+
+/// What runs on a node.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NodeInfo {
+    /// In Go's name.
+    pub operating_system: String,
+    /// In Go's name.
+    pub architecture: String,
+    /// `containerd://2.1.4`
+    pub container_runtime_version: String,
 }
