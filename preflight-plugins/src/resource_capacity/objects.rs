@@ -162,20 +162,17 @@ fn charges(planned: &Planned, release: &Release) -> Option<(String, Vec<(Charge,
 
 /// What Services count for beside being one (`pkg/quota/v1/evaluator/core/services.go`, v1.36).
 fn more_of(object: &Object, effective: &Value, charge: &mut Charge) {
+    if object.group() != "" || object.kind() != "Service" {
+        return;
+    }
     let spec = &effective["spec"];
-    match (object.group(), object.kind()) {
-        ("", "Service") => {
-            let ports = spec["ports"].as_array().map_or(0, Vec::len);
-            let ports = Quantity::from_value(i64::try_from(ports).unwrap_or(0));
-            let kind = spec["type"].as_str().unwrap_or("ClusterIP");
-            if kind == "LoadBalancer" {
-                charge.amounts.insert("services.loadbalancers".to_owned(), Quantity::from_value(1));
-            }
-            if kind == "NodePort" || (kind == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"] != false) {
-                charge.amounts.insert("services.nodeports".to_owned(), ports);
-            }
-        }
-        _ => {}
+    let ports = i64::try_from(spec["ports"].as_array().map_or(0, Vec::len)).unwrap_or(0);
+    let kind = spec["type"].as_str().unwrap_or("ClusterIP");
+    if kind == "LoadBalancer" {
+        charge.amounts.insert("services.loadbalancers".to_owned(), Quantity::from_value(1));
+    }
+    if kind == "NodePort" || (kind == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"] != false) {
+        charge.amounts.insert("services.nodeports".to_owned(), Quantity::from_value(ports));
     }
 }
 

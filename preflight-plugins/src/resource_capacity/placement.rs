@@ -18,11 +18,14 @@ use super::{
 use crate::capacity::admit::{Refusal, Rules};
 use crate::capacity::reason::{Histogram, Reason};
 use crate::capacity::scene::Hitch;
+use crate::capacity::shortfall::Shortfall;
 use crate::labels::Labels;
 use crate::storage::NewClaim;
 
 /// Names of pods that are told.
 const TOLD: usize = 5;
+/// What fields of the first container begin with.
+const CONTAINER: &str = "containers[0].";
 
 /// What others want to know of the release's pods.
 #[derive(Default)]
@@ -191,9 +194,12 @@ fn admission(check: &Examination, all: &[Wanted], claims: &[NewClaim<'_>], rules
     classes.conclude("workloads");
 }
 
-/// A field of a workload's pods.
+/// A field of a workload's pods, or of their first container.
 fn subject(wanted: &Wanted, field: &str) -> Subject {
-    let path = wanted.object.pod_template().map(|template| template.spec_path(field));
+    let path = wanted.object.pod_template().map(|template| match field.strip_prefix(CONTAINER) {
+        Some(field) => template.spec_path("containers").index(0).key(field),
+        None => template.spec_path(field),
+    });
     Subject::at(&wanted.object, &path.unwrap_or_else(|| FieldPath::of("spec")))
 }
 
@@ -258,8 +264,8 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
                         let remedy = describe_quota(&wanted.namespace, &excess.quota);
                         quota.predict(subject(wanted, "containers[0].resources"), message, remedy);
                     }
-                    Hitch::NoNode { nodes, .. } => {
-                        let remedy = remedy(nodes, node.as_deref());
+                    Hitch::NoNode { nodes, shortfall } => {
+                        let remedy = remedy(nodes, node.as_deref(), shortfall.as_ref());
                         unschedulable.predict(subject(wanted, field(nodes)), message, remedy);
                     }
                     Hitch::Steps => {
@@ -329,7 +335,7 @@ fn field(nodes: &Histogram) -> &'static str {
     }
 }
 
-fn remedy(nodes: &Histogram, node: Option<&str>) -> Remediation {
+fn remedy(nodes: &Histogram, node: Option<&str>, shortfall: Option<&Shortfall>) -> Remediation {
     let describe = match node {
         Some(node) => format!("kubectl describe node {node}"),
         None => "kubectl describe nodes".to_owned(),
@@ -338,7 +344,14 @@ fn remedy(nodes: &Histogram, node: Option<&str>) -> Remediation {
         "affinity" | "nodeName" => Remediation::new("Give a node what the pod asks for, or ask for what nodes have").command("kubectl get nodes --show-labels"),
         "tolerations" => Remediation::new("Tolerate the taint, or take it away")
             .command("kubectl get nodes -o custom-columns=NAME:.metadata.name,TAINTS:.spec.taints"),
-        "containers[0].resources" => Remediation::new("Make room on a node, or ask for less").command(describe),
+        "containers[0].resources" => match (node, shortfall) {
+            (Some(node), Some(Shortfall { missing, .. })) => {
+                let less = missing.iter().map(|(name, amount)| format!("{} less {name}", amount_of(name, *amount)));
+                let less = less.collect::<Vec<_>>().join(" and ");
+                Remediation::new(format!("Ask for {less}, or make room on {node}")).command(describe)
+            }
+            _ => Remediation::new("Make room on a node, or ask for less").command(describe),
+        },
         "volumes" => Remediation::new("See where the volume can be reached").command("kubectl get persistentvolumes -o wide"),
         _ => Remediation::new("Loosen what the pod demands of its neighbours, or make room elsewhere").command("kubectl get pods -A -o wide"),
     }
