@@ -99,9 +99,12 @@ async fn missing(api: &Api, object: &Value) -> Option<String> {
             (!done).then(|| "it is not ready".to_owned())
         }
         "HorizontalPodAutoscaler" => {
+            let conditions = live["status"]["conditions"].as_array();
+            let looked = conditions.is_some_and(|all| !all.is_empty());
             let least = number("/spec/minReplicas").unwrap_or(1);
-            (count("currentReplicas").max(count("desiredReplicas")) < least)
-                .then(|| "it has not scaled yet".to_owned())
+            let scaled = count("currentReplicas").max(count("desiredReplicas")) >= least;
+            // One whose target is not there scales nothing.
+            (!looked || (is_true("AbleToScale") && !scaled)).then(|| "it has not scaled yet".to_owned())
         }
         "PersistentVolumeClaim" => unbound(api, &live).await,
         "CustomResourceDefinition" => (!is_true("Established")).then(|| "it is not established".to_owned()),

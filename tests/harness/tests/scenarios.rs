@@ -5,7 +5,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use preflight_core::cluster::{AccessOptions, ReadOf};
@@ -14,13 +14,30 @@ use preflight_harness::scenario::{ApiServer, Scenario, Verdict};
 use preflight_harness::{ControlPlane, Options, Row, Unavailable, print_table, reset};
 use serde_json::json;
 
-/// The control plane that scenarios share, one after the other.
-type Shared = Arc<Mutex<Option<Result<ControlPlane, Unavailable>>>>;
+/// Control planes at once. Most of a scenario is waiting.
+const PLANES: usize = 2;
+
+/// A control plane that scenarios share, one after the other.
+type Slot = Mutex<Option<Result<ControlPlane, Unavailable>>>;
+type Shared = Arc<[Slot; PLANES]>;
+
+/// One that nobody has. There are as many as there are threads.
+fn free(shared: &Shared) -> MutexGuard<'_, Option<Result<ControlPlane, Unavailable>>> {
+    loop {
+        for slot in shared.iter() {
+            match slot.try_lock() {
+                Ok(slot) => return slot,
+                Err(TryLockError::Poisoned(slot)) => return slot.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        std::thread::yield_now();
+    }
+}
 
 fn main() -> std::process::ExitCode {
     let mut arguments = Arguments::from_args();
-    // They share a cluster.
-    arguments.test_threads = Some(1);
+    arguments.test_threads = Some(PLANES);
     let folder = std::env::var_os("PREFLIGHT_SCENARIOS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios"), PathBuf::from);
     let scenarios = Scenario::load_all(&folder).expect("the scenarios can be read");
@@ -31,9 +48,12 @@ fn main() -> std::process::ExitCode {
         Trial::ignorable_test(name, move || trial(&scenario, &shared, &rows))
     });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    // It is stopped before the process ends.
-    drop(shared.lock().unwrap_or_else(PoisonError::into_inner).take());
-    let rows = rows.lock().unwrap();
+    // They are stopped before the process ends.
+    for slot in shared.iter() {
+        drop(slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+    let mut rows = rows.lock().unwrap();
+    rows.sort_by(|a, b| a.scenario.cmp(&b.scenario));
     if !rows.is_empty() {
         print_table(&rows, &mut std::io::stdout()).expect("the table can be written");
     }
@@ -44,7 +64,7 @@ fn main() -> std::process::ExitCode {
 fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result<Completion, Failed> {
     let outcome = match scenario.expect.api_server {
         ApiServer::Normal => {
-            let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = free(shared);
             let plane = slot.get_or_insert_with(|| {
                 let plane = ControlPlane::start(&Options::default())?;
                 plane.runtime().block_on(grant_reads(&plane));

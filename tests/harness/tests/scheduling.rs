@@ -16,6 +16,8 @@ mod release;
 mod sentence;
 #[path = "scheduling/state.rs"]
 mod state;
+#[path = "scheduling/volumes.rs"]
+mod volumes;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -149,6 +151,7 @@ fn releases(plane: &ControlPlane) -> Result<(), Failed> {
                 figures::dump(plane.api(), seed, number, &wrong).await?;
             }
             state::remove(plane.api(), &namespaces).await?;
+            volumes::remove(plane.api()).await?;
         }
         state::remove_nodes(plane.api()).await
     })?;
@@ -202,7 +205,7 @@ async fn case(
     state::run_pods(api, &fill).await?;
 
     let world = World { nodes, room: &room, namespace: &namespaces.app, priorities, gentle: false };
-    let release: Vec<Workload> = if live.is_empty() {
+    let mut release: Vec<Workload> = if live.is_empty() {
         release::workloads(&mut rng, &world, &mut tags)
     } else {
         tags.insert("live");
@@ -210,6 +213,10 @@ async fn case(
     };
     if priorities {
         tags.insert("priorities");
+    }
+    if rng.u32(0..6) == 0 {
+        let is_new = live.is_empty();
+        volumes::give(api, &mut rng, namespaces, nodes, &mut release, is_new, &mut tags).await?;
     }
     if rng.u32(0..8) == 0 {
         tags.insert("quota");

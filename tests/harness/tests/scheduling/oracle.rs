@@ -13,8 +13,8 @@ const BEAT: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_millis(1500);
 /// How much longer for Jobs, whose controller gathers events for a second.
 const GATHERING: Duration = Duration::from_secs(1);
-/// How long controllers that were refused a pod may take until they ask again.
-const BACK_OFF: Duration = Duration::from_secs(100);
+/// How often controllers that were refused a pod are made to ask again.
+const NUDGES: usize = 40;
 /// How long a release may go on changing.
 const PATIENCE: Duration = Duration::from_secs(240);
 const LAST: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -126,6 +126,24 @@ impl Seen {
         .collect()
     }
 
+    /// Has the controllers look again at what they make pods for.
+    async fn nudge(&self, api: &Api) {
+        let now = format!("{:?}", Instant::now());
+        let mut paths = Vec::new();
+        for object in &self.workloads {
+            paths.extend(api.path(object).await.ok());
+        }
+        // Items of lists do not say what they are; ReplicaSets have a template, and quotas have none.
+        for set in self.others.iter().filter(|one| one["spec"]["template"].is_object()) {
+            let (namespace, name) = (text(set, "/metadata/namespace"), text(set, "/metadata/name"));
+            paths.push(format!("/apis/apps/v1/namespaces/{namespace}/replicasets/{name}"));
+        }
+        for path in paths {
+            // It may have gone.
+            let _ = api.merge(&path, &json!({"metadata": {"annotations": {"harness/nudge": now}}})).await;
+        }
+    }
+
     /// Pods of workloads that have fewer than they are to have, though none of theirs is pending.
     fn kept_back(&self) -> Vec<Value> {
         let mut kept_back = Vec::new();
@@ -232,7 +250,7 @@ pub async fn settle(
     let (start, mut since) = (Instant::now(), Instant::now());
     let gathers = release.iter().any(|object| object["kind"] == "Job");
     let quiet = QUIET + extra + if gathers { GATHERING } else { Duration::ZERO };
-    let mut before = Vec::new();
+    let (mut before, mut nudges) = (Vec::new(), 0);
     loop {
         let seen = Seen::look(plane.api(), release, namespaces).await;
         let open = seen.missing(release);
@@ -246,7 +264,7 @@ pub async fn settle(
         if start.elapsed() > PATIENCE {
             return Err(format!("nothing came of it: {open:?}"));
         }
-        if since.elapsed() > quiet
+        if since.elapsed() > quiet.min(QUIET + GATHERING)
             && let Some(pending) = seen.pending()
             && queues(plane).await == Some((0, pending.len()))
         {
@@ -261,7 +279,11 @@ pub async fn settle(
                     Err(error) => why.push(error.to_string()),
                 }
             }
-            if !may_come || since.elapsed() > BACK_OFF {
+            if may_come && nudges < NUDGES {
+                // Whoever was refused waits longer each time; another look at it is the same, only sooner.
+                nudges += 1;
+                seen.nudge(plane.api()).await;
+            } else if since.elapsed() > quiet {
                 return Ok(Landing { landed: false, why });
             }
         }

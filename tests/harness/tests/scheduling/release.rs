@@ -65,6 +65,16 @@ impl Workload {
         json!({"apiVersion": api_version, "kind": self.kind, "metadata": metadata, "spec": spec})
     }
 
+    /// All its pods use a claim.
+    pub fn use_claim(&mut self, name: &str) {
+        self.spec["volumes"] = json!([{"name": "data", "persistentVolumeClaim": {"claimName": name}}]);
+    }
+
+    /// Each of its pods has a claim of its own.
+    pub fn template_claim(&mut self, name: &str, spec: Value) {
+        self.fields["volumeClaimTemplates"] = json!([{"metadata": {"name": name}, "spec": spec}]);
+    }
+
     /// What its pods ask for, all together.
     pub fn whole(&self) -> Amount {
         let count = match self.kind {

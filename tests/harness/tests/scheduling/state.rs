@@ -35,7 +35,7 @@ impl Namespaces {
     }
 }
 
-async fn until<F: Future<Output = bool>>(what: &str, is: impl Fn() -> F) -> Result<(), Failed> {
+pub async fn until<F: Future<Output = bool>>(what: &str, is: impl Fn() -> F) -> Result<(), Failed> {
     let end = Instant::now() + PATIENCE;
     while !is().await {
         if Instant::now() > end {
