@@ -35,7 +35,11 @@ impl Node {
 /// conditions, which come and go, do not count.
 pub fn candidates<'a>(spec: &Value, nodes: &'a Listed<Node>) -> Vec<(&'a str, &'a Node)> {
     let wanted = wanted(spec);
-    nodes.iter().filter(|(_, name, node)| allows(wanted.as_ref(), name, node)).map(|(_, name, node)| (name, node)).collect()
+    nodes
+        .iter()
+        .filter(|(_, name, node)| allows(wanted.as_ref(), name, node))
+        .map(|(_, name, node)| (name, node))
+        .collect()
 }
 
 /// What a pod demands; `None` where that cannot be read, which the API server will have more to say about.
@@ -51,7 +55,8 @@ fn allows(wanted: Option<&Shape>, name: &str, node: &Node) -> bool {
     }
     let lasting = node.spec.taints.iter().filter(|taint| !taint.key.starts_with("node.kubernetes.io/"));
     let taints: Vec<Taint> = lasting.cloned().collect();
-    shape.selects(name, &node.metadata.labels) && shape.repelled(&taints, &["NoSchedule", "NoExecute"]).is_none()
+    shape.selects(name, &node.metadata.labels)
+        && shape.repelled(&taints, &["NoSchedule", "NoExecute"]).is_none()
 }
 
 #[cfg(test)]

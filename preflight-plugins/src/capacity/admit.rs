@@ -50,7 +50,8 @@ struct Scheduling {
 }
 
 /// Classes that exist always (`pkg/apis/scheduling/v1/helpers.go`, v1.36).
-const SYSTEM: [(&str, i32); 2] = [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
+const SYSTEM: [(&str, i32); 2] =
+    [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
 
 /// What pods are admitted by.
 #[derive(Debug, Clone, Default)]
@@ -106,7 +107,12 @@ impl Rules {
     ///
     /// # Errors
     /// The template is no pod's.
-    pub fn admit(&self, namespace: &str, template: &Value, daemon: bool) -> Result<Admitted, serde_json::Error> {
+    pub fn admit(
+        &self,
+        namespace: &str,
+        template: &Value,
+        daemon: bool,
+    ) -> Result<Admitted, serde_json::Error> {
         let mut spec = PodSpec::deserialize(&template["spec"])?;
         let mut refusals = Vec::new();
         self.priority(&mut spec, &mut refusals);
@@ -116,7 +122,8 @@ impl Rules {
         let ranges = self.limits.get(namespace).map(Vec::as_slice).unwrap_or_default();
         ranges.iter().for_each(|(_, range)| range.give(&mut containers));
         for (name, range) in ranges {
-            refusals.extend(range.refuses(&containers).into_iter().map(|why| Refusal::Limit(name.clone(), why)));
+            refusals
+                .extend(range.refuses(&containers).into_iter().map(|why| Refusal::Limit(name.clone(), why)));
         }
         refusals.extend(limits::above_limits(&containers).into_iter().map(Refusal::AboveLimit));
         refusals.extend(limits::above_pod(&containers).into_iter().map(Refusal::AboveLimit));
@@ -159,16 +166,21 @@ impl Rules {
         };
         if let Some(fixed) = class.overhead.as_ref().map(|overhead| &overhead.pod_fixed) {
             if !overhead.is_empty() && overhead != fixed {
-                let why = format!("the pod's overhead is not that of the RuntimeClass {}", spec.runtime_class_name);
+                let why =
+                    format!("the pod's overhead is not that of the RuntimeClass {}", spec.runtime_class_name);
                 refusals.push(Refusal::Contradiction(why));
             }
             overhead.clone_from(fixed);
         }
         let Some(scheduling) = &class.scheduling else { return };
         for (key, value) in scheduling.node_selector.iter().flatten() {
-            if let Some(own) = spec.node_selector.insert(key.clone(), value.clone()).filter(|own| own != value) {
+            if let Some(own) =
+                spec.node_selector.insert(key.clone(), value.clone()).filter(|own| own != value)
+            {
                 let class = &spec.runtime_class_name;
-                let why = format!("nodeSelector[{key}] is {own} in the pod, and {value} in the RuntimeClass {class}");
+                let why = format!(
+                    "nodeSelector[{key}] is {own} in the pod, and {value} in the RuntimeClass {class}"
+                );
                 refusals.push(Refusal::Contradiction(why));
             }
         }
@@ -180,9 +192,18 @@ impl Rules {
 fn daemon_tolerations(host_network: bool) -> Vec<Toleration> {
     let pressure = ["disk-pressure", "memory-pressure", "pid-pressure", "unschedulable"];
     let network = host_network.then_some("network-unavailable");
-    pressure.into_iter().chain(network).map(|key| exists(&format!("node.kubernetes.io/{key}"), "NoSchedule")).collect()
+    pressure
+        .into_iter()
+        .chain(network)
+        .map(|key| exists(&format!("node.kubernetes.io/{key}"), "NoSchedule"))
+        .collect()
 }
 
 fn exists(key: &str, effect: &str) -> Toleration {
-    Toleration { key: key.to_owned(), operator: "Exists".to_owned(), effect: effect.to_owned(), value: String::new() }
+    Toleration {
+        key: key.to_owned(),
+        operator: "Exists".to_owned(),
+        effect: effect.to_owned(),
+        value: String::new(),
+    }
 }

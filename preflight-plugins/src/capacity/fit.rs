@@ -37,7 +37,8 @@ impl<'a> Survey<'a> {
     #[must_use]
     pub fn of(fleet: &'a Fleet, state: &'a State, shape: ShapeId) -> Self {
         let prepared = fleet.prepared(shape);
-        let spread = prepared.spread.iter().map(|spreading| count_spread(fleet, state, shape, spreading)).collect();
+        let spread =
+            prepared.spread.iter().map(|spreading| count_spread(fleet, state, shape, spreading)).collect();
         let near = near_counts(fleet, state, shape);
         let any_near = near.iter().any(|counts| counts.iter().any(|count| *count > 0));
         let apart = prepared
@@ -136,7 +137,12 @@ impl<'a> Survey<'a> {
             return told(Reason::PodAffinity);
         }
         let at = |topology: usize| fleet.topology(topology).of[node];
-        if prepared.apart.iter().zip(&self.apart).any(|(term, taken)| at(term.topology).is_some_and(|value| taken[value])) {
+        if prepared
+            .apart
+            .iter()
+            .zip(&self.apart)
+            .any(|(term, taken)| at(term.topology).is_some_and(|value| taken[value]))
+        {
             return told(Reason::PodAntiAffinity);
         }
         if self.kept.iter().any(|(topology, kept)| at(*topology).is_some_and(|value| kept[value])) {
@@ -152,7 +158,8 @@ impl<'a> Survey<'a> {
         if self.claim_in_use {
             return Some(Reason::ClaimInUse);
         }
-        let others = self.state.on(node).iter().map(|pod| &self.fleet.prepared(self.state.pod(*pod).shape).volumes);
+        let others =
+            self.state.on(node).iter().map(|pod| &self.fleet.prepared(self.state.pod(*pod).shape).volumes);
         if volumes.too_many(&self.fleet.nodes()[node].attach_limits, others) {
             return Some(Reason::VolumeCount);
         }
@@ -181,14 +188,16 @@ impl<'a> Survey<'a> {
                 Some(value) => near &= counts[value] > 0,
             }
         }
-        near || (!self.any_near && prepared.near.iter().all(|term| self.fleet.selects(term.selector, prepared.group)))
+        near || (!self.any_near
+            && prepared.near.iter().all(|term| self.fleet.selects(term.selector, prepared.group)))
     }
 }
 
 /// Pods count for affinity only where they match every term.
 fn near_counts(fleet: &Fleet, state: &State, shape: ShapeId) -> Vec<Vec<i64>> {
     let terms = &fleet.prepared(shape).near;
-    let mut counts: Vec<Vec<i64>> = terms.iter().map(|term| vec![0; fleet.topology(term.topology).values]).collect();
+    let mut counts: Vec<Vec<i64>> =
+        terms.iter().map(|term| vec![0; fleet.topology(term.topology).values]).collect();
     if terms.is_empty() {
         return counts;
     }
@@ -212,7 +221,9 @@ fn kept(fleet: &Fleet, state: &State, group: usize) -> Vec<(usize, Vec<bool>)> {
         let placed = state.pod(*pod);
         for term in &fleet.prepared(placed.shape).apart {
             let topology = fleet.topology(term.topology);
-            let Some(value) = topology.of[placed.node].filter(|_| fleet.selects(term.selector, group)) else { continue };
+            let Some(value) = topology.of[placed.node].filter(|_| fleet.selects(term.selector, group)) else {
+                continue;
+            };
             let at = kept.iter().position(|(known, _)| *known == term.topology).unwrap_or_else(|| {
                 kept.push((term.topology, vec![false; topology.values]));
                 kept.len() - 1
@@ -224,7 +235,13 @@ fn kept(fleet: &Fleet, state: &State, group: usize) -> Vec<(usize, Vec<bool>)> {
 }
 
 /// The pods that a constraint counts, by value of its label, and the least of them among the nodes that count.
-pub(super) fn count_by_value(fleet: &Fleet, state: &State, shape: ShapeId, all: &[Spreading], spreading: &Spreading) -> (Vec<i64>, Vec<bool>) {
+pub(super) fn count_by_value(
+    fleet: &Fleet,
+    state: &State,
+    shape: ShapeId,
+    all: &[Spreading],
+    spreading: &Spreading,
+) -> (Vec<i64>, Vec<bool>) {
     let topology = fleet.topology(spreading.near.topology);
     let (mut counts, mut counted) = (vec![0; topology.values], vec![false; topology.values]);
     let lasting = fleet.lasting(shape);
@@ -289,7 +306,8 @@ mod tests {
             state.put(&fleet, other, 0, false);
         }
         let survey = Survey::of(&fleet, &state, pod);
-        let feasible: Vec<&str> = survey.feasible().into_iter().map(|at| fleet.nodes()[at].name.as_str()).collect();
+        let feasible: Vec<&str> =
+            survey.feasible().into_iter().map(|at| fleet.nodes()[at].name.as_str()).collect();
         if feasible.is_empty() { survey.histogram().to_string() } else { feasible.join(" ") }
     }
 
@@ -310,16 +328,33 @@ mod tests {
             spec[field] = value;
             shape(app(), spec)
         };
-        let term = |key: &str| json!([{"topologyKey": key, "labelSelector": {"matchLabels": {"app": "web"}}}]);
-        let near = |key: &str| with("affinity", json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term(key)}}));
-        let apart = |key: &str| with("affinity", json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term(key)}}));
+        let term =
+            |key: &str| json!([{"topologyKey": key, "labelSelector": {"matchLabels": {"app": "web"}}}]);
+        let near = |key: &str| {
+            with(
+                "affinity",
+                json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term(key)}}),
+            )
+        };
+        let apart = |key: &str| {
+            with(
+                "affinity",
+                json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term(key)}}),
+            )
+        };
         let spread = |key: &str| {
             let term = json!({"topologyKey": key, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "web"}}});
             with("topologySpreadConstraints", json!([term]))
         };
-        let nodes_with = |term: Value| with("affinity", json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}));
+        let nodes_with = |term: Value| {
+            with(
+                "affinity",
+                json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}),
+            )
+        };
         let port = || {
-            let spec = json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]});
+            let spec =
+                json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]});
             shape(json!({}), spec)
         };
         let web = || shape(app(), asking("100m"));
@@ -329,26 +364,51 @@ mod tests {
             (vec![], shape(app(), asking("3")), "0/2 nodes are available: 2 Insufficient cpu."),
             (vec![web(), web(), web()], web(), "b"),
             (vec![], with("nodeSelector", json!({"zone": "2"})), "b"),
-            (vec![], with("nodeSelector", json!({"zone": "3"})), "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."),
-            (vec![], nodes_with(json!({"matchExpressions": [{"key": "size", "operator": "Gt", "values": ["3"]}]})),
-             "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."),
-            (vec![], nodes_with(json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]})), "b"),
-            (vec![], nodes_with(json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["c"]}]})),
-             "0/2 nodes are available: 2 node(s) didn't satisfy plugin(s) [NodeAffinity]."),
+            (
+                vec![],
+                with("nodeSelector", json!({"zone": "3"})),
+                "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
+            ),
+            (
+                vec![],
+                nodes_with(json!({"matchExpressions": [{"key": "size", "operator": "Gt", "values": ["3"]}]})),
+                "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
+            ),
+            (
+                vec![],
+                nodes_with(
+                    json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]}),
+                ),
+                "b",
+            ),
+            (
+                vec![],
+                nodes_with(
+                    json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["c"]}]}),
+                ),
+                "0/2 nodes are available: 2 node(s) didn't satisfy plugin(s) [NodeAffinity].",
+            ),
             (vec![], near("zone"), "a b"),
             (vec![web()], near("zone"), "a"),
             (vec![], near("rack"), "0/2 nodes are available: 2 node(s) didn't match pod affinity rules."),
             (vec![web()], apart("zone"), "b"),
             (vec![apart("zone")], web(), "b"),
             (vec![web()], spread("zone"), "b"),
-            (vec![], spread("rack"), "0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints (missing required label)."),
+            (
+                vec![],
+                spread("rack"),
+                "0/2 nodes are available: 2 node(s) didn't match pod topology spread constraints (missing required label).",
+            ),
             (vec![port()], port(), "b"),
         ];
         for (others, pod, expected) in cases {
             assert_eq!(told(two(), others, pod.clone()), expected, "{pod:?}");
         }
         let closed = vec![
-            node("a", json!({"spec": {"unschedulable": true, "taints": [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]}})),
+            node(
+                "a",
+                json!({"spec": {"unschedulable": true, "taints": [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]}}),
+            ),
             node("b", json!({"spec": {"taints": [{"key": "gpu", "value": "yes", "effect": "NoExecute"}]}})),
         ];
         assert_eq!(

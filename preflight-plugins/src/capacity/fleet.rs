@@ -128,7 +128,9 @@ impl Fleet {
         let by_name = nodes.iter().enumerate().map(|(at, node)| (node.name.clone(), at)).collect();
         let mut resources: Vec<String> = BASIC.map(str::to_owned).to_vec();
         let told: BTreeSet<&String> = nodes.iter().flat_map(|node| node.allocatable.keys()).collect();
-        resources.extend(told.into_iter().filter(|name| !BASIC.contains(&name.as_str()) && *name != "pods").cloned());
+        resources.extend(
+            told.into_iter().filter(|name| !BASIC.contains(&name.as_str()) && *name != "pods").cloned(),
+        );
         Self { nodes, by_name, namespaces, resources, ..Self::default() }
     }
 
@@ -223,7 +225,8 @@ impl Fleet {
     }
 
     fn spreading(&mut self, term: &SpreadTerm) -> Spreading {
-        let near = Near { selector: self.selector(&term.pods), topology: self.topology_of(&term.topology_key) };
+        let near =
+            Near { selector: self.selector(&term.pods), topology: self.topology_of(&term.topology_key) };
         Spreading { near, term: term.clone() }
     }
 
@@ -272,14 +275,23 @@ impl Fleet {
         prepared.lasting.get_or_init(|| {
             let shape = &prepared.shape;
             let named = shape.named_nodes();
-            let selected: Vec<bool> = self.nodes.iter().map(|node| shape.selects(&node.name, &node.labels)).collect();
-            let borne: Vec<bool> =
-                self.nodes.iter().map(|node| shape.repelled(&node.taints, &["NoSchedule", "NoExecute"]).is_none()).collect();
-            let cordon = Taint { key: CORDON.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
+            let selected: Vec<bool> =
+                self.nodes.iter().map(|node| shape.selects(&node.name, &node.labels)).collect();
+            let borne: Vec<bool> = self
+                .nodes
+                .iter()
+                .map(|node| shape.repelled(&node.taints, &["NoSchedule", "NoExecute"]).is_none())
+                .collect();
+            let cordon =
+                Taint { key: CORDON.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() };
             let bears_cordon = shape.tolerations.iter().any(|toleration| toleration.bears(&cordon));
             let refused = self.nodes.iter().enumerate().map(|(at, node)| {
                 if named.as_ref().is_some_and(|named| !named.contains(node.name.as_str())) {
-                    return Some(if named.as_ref().is_some_and(BTreeSet::is_empty) { Reason::TermsConflict } else { Reason::NotNamed });
+                    return Some(if named.as_ref().is_some_and(BTreeSet::is_empty) {
+                        Reason::TermsConflict
+                    } else {
+                        Reason::NotNamed
+                    });
                 }
                 if node.cordoned && !bears_cordon {
                     return Some(Reason::Cordoned);

@@ -119,7 +119,9 @@ impl Item {
         let mut why = Vec::new();
         for (name, min) in &self.min {
             match (requests.get(name), limits.get(name)) {
-                (None, _) => why.push(format!("{whose} must request {min} {name} at least, and requests none")),
+                (None, _) => {
+                    why.push(format!("{whose} must request {min} {name} at least, and requests none"))
+                }
                 (Some(request), _) if request < min => {
                     why.push(format!("{whose} must request {min} {name} at least, and requests {request}"));
                 }
@@ -131,7 +133,9 @@ impl Item {
         }
         for (name, max) in &self.max {
             match (requests.get(name), limits.get(name)) {
-                (_, None) => why.push(format!("{whose} must have a limit of {max} {name} at most, and has none")),
+                (_, None) => {
+                    why.push(format!("{whose} must have a limit of {max} {name} at most, and has none"))
+                }
                 (_, Some(limit)) if limit > max => {
                     why.push(format!("{whose} may have a limit of {max} {name} at most, and has {limit}"));
                 }
@@ -149,7 +153,9 @@ impl Item {
             if request.is_zero() || limit.is_zero() {
                 why.push(format!("{whose} must have a request and a limit for {name}"));
             } else if exceeds(limit, request, *ratio) {
-                why.push(format!("{whose} may have {ratio} times its request of {request} {name} as limit, and has {limit}"));
+                why.push(format!(
+                    "{whose} may have {ratio} times its request of {request} {name} as limit, and has {limit}"
+                ));
             }
         }
         why
@@ -158,7 +164,8 @@ impl Item {
 
 /// Whether the limit is more than `ratio` times the request, in thousandths.
 fn exceeds(limit: Quantity, request: Quantity, ratio: Quantity) -> bool {
-    i128::from(limit.milli_value()) * 1000 > i128::from(request.milli_value()) * i128::from(ratio.milli_value())
+    i128::from(limit.milli_value()) * 1000
+        > i128::from(request.milli_value()) * i128::from(ratio.milli_value())
 }
 
 /// Requests that are not said are the limits (`SetDefaults_Pod`); nothing is finer than a thousandth
@@ -211,7 +218,9 @@ pub fn above_pod(containers: &Containers) -> Vec<String> {
     let mut why = Vec::new();
     for (name, sum) in sum_of_containers(containers) {
         if let Some(own) = pod.requests.get(&name).filter(|own| sum > **own) {
-            why.push(format!("its containers request {sum} {name}, more than the {own} of the pod as a whole"));
+            why.push(format!(
+                "its containers request {sum} {name}, more than the {own} of the pod as a whole"
+            ));
         }
     }
     for container in &containers.containers {
@@ -237,7 +246,10 @@ pub fn above_limits(containers: &Containers) -> Vec<String> {
     for container in containers.containers.iter().chain(&containers.init_containers) {
         for (name, request) in &container.resources.requests {
             if let Some(limit) = container.resources.limits.get(name).filter(|limit| request > *limit) {
-                why.insert(format!("container {:?} requests {request} {name}, more than its limit of {limit}", container.name));
+                why.insert(format!(
+                    "container {:?} requests {request} {name}, more than its limit of {limit}",
+                    container.name
+                ));
             }
         }
     }
@@ -260,11 +272,15 @@ mod tests {
 
     #[test]
     fn defaults_follow_from_one_another() {
-        let range = range(json!({"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "64Mi"}, "defaultRequest": {"cpu": "100m"}}));
+        let range = range(
+            json!({"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "64Mi"}, "defaultRequest": {"cpu": "100m"}}),
+        );
         let mut containers = asking(json!({}));
         range.give(&mut containers);
         let Requirements { requests, limits, .. } = &containers.containers[0].resources;
-        let told = |list: &ResourceList| list.iter().map(|(name, amount)| format!("{name}={amount}")).collect::<Vec<_>>().join(" ");
+        let told = |list: &ResourceList| {
+            list.iter().map(|(name, amount)| format!("{name}={amount}")).collect::<Vec<_>>().join(" ")
+        };
         assert_eq!((told(requests), told(limits)), ("cpu=100m memory=64Mi".to_owned(), "cpu=2".to_owned()));
     }
 
@@ -277,35 +293,65 @@ mod tests {
         let one = json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}});
         let cases = [
             (container(json!({"max": {"cpu": "1"}})), one.clone(), ""),
-            (container(json!({"max": {"cpu": "900m"}})), one.clone(), "may have a limit of 900m cpu at most, and has 1"),
-            (container(json!({"max": {"cpu": "1"}})), json!({"requests": {"cpu": "1"}}), "must have a limit of 1 cpu at most, and has none"),
+            (
+                container(json!({"max": {"cpu": "900m"}})),
+                one.clone(),
+                "may have a limit of 900m cpu at most, and has 1",
+            ),
+            (
+                container(json!({"max": {"cpu": "1"}})),
+                json!({"requests": {"cpu": "1"}}),
+                "must have a limit of 1 cpu at most, and has none",
+            ),
             (container(json!({"min": {"cpu": "1"}})), one.clone(), ""),
-            (container(json!({"min": {"cpu": "2"}})), one.clone(), "must request 2 cpu at least, and requests 1"),
-            (container(json!({"min": {"memory": "1Gi"}})), one.clone(), "must request 1Gi memory at least, and requests none"),
-            (container(json!({"maxLimitRequestRatio": {"cpu": "2"}})), json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}), ""),
+            (
+                container(json!({"min": {"cpu": "2"}})),
+                one.clone(),
+                "must request 2 cpu at least, and requests 1",
+            ),
+            (
+                container(json!({"min": {"memory": "1Gi"}})),
+                one.clone(),
+                "must request 1Gi memory at least, and requests none",
+            ),
+            (
+                container(json!({"maxLimitRequestRatio": {"cpu": "2"}})),
+                json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}),
+                "",
+            ),
             (
                 container(json!({"maxLimitRequestRatio": {"cpu": "2"}})),
                 json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2001m"}}),
                 "may have 2 times its request of 1 cpu as limit, and has 2001m",
             ),
-            (range(json!({"type": "Pod", "max": {"cpu": "500m"}})), one, "the pod may have a limit of 500m cpu at most, and has 1"),
+            (
+                range(json!({"type": "Pod", "max": {"cpu": "500m"}})),
+                one,
+                "the pod may have a limit of 500m cpu at most, and has 1",
+            ),
         ];
         for (range, resources, why) in cases {
             let told = range.refuses(&asking(resources.clone())).join("; ");
-            assert!(told.ends_with(why) && told.is_empty() == why.is_empty(), "{range:?} {resources}: {told:?}");
+            assert!(
+                told.ends_with(why) && told.is_empty() == why.is_empty(),
+                "{range:?} {resources}: {told:?}"
+            );
         }
     }
 
     #[test]
     fn claims_are_bounded_too() {
-        let range = range(json!({"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}, "max": {"storage": "5Gi"}}));
+        let range = range(
+            json!({"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}, "max": {"storage": "5Gi"}}),
+        );
         let refused = |size: &str| !range.refuses_claim(Quantity::parse(size).unwrap()).is_empty();
         assert_eq!(["512Mi", "1Gi", "5Gi", "6Gi"].map(refused), [true, false, false, true]);
     }
 
     #[test]
     fn requests_above_limits_are_told() {
-        let mut containers = asking(json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1", "memory": "1Gi"}}));
+        let mut containers =
+            asking(json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1", "memory": "1Gi"}}));
         requests_from_limits(&mut containers);
         assert_eq!(containers.containers[0].resources.requests["memory"], Quantity::parse("1Gi").unwrap());
         assert_eq!(above_limits(&containers), ["container \"c\" requests 2 cpu, more than its limit of 1"]);
@@ -324,8 +370,15 @@ mod tests {
         assert_eq!(above_pod(&fine), [""; 0]);
         assert_eq!(fine.resources.unwrap().requests["cpu"], Quantity::from_value(1));
         let more = whole(json!({"requests": {"memory": "32Mi"}}), json!({"requests": {"memory": "64Mi"}}));
-        assert_eq!(above_pod(&more), ["its containers request 64Mi memory, more than the 32Mi of the pod as a whole"]);
-        let higher = whole(json!({"limits": {"cpu": "1"}}), json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}));
-        assert_eq!(above_pod(&higher), ["container \"c\" has a limit of 2 cpu, more than the 1 of the pod as a whole"]);
+        assert_eq!(
+            above_pod(&more),
+            ["its containers request 64Mi memory, more than the 32Mi of the pod as a whole"]
+        );
+        let higher =
+            whole(json!({"limits": {"cpu": "1"}}), json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}));
+        assert_eq!(
+            above_pod(&higher),
+            ["container \"c\" has a limit of 2 cpu, more than the 1 of the pod as a whole"]
+        );
     }
 }

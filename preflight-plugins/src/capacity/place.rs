@@ -37,7 +37,9 @@ pub fn choose(fleet: &Fleet, state: &State, shape: ShapeId, policy: Policy, rng:
             Policy::Random => many[rng.usize(..many.len())],
             Policy::Scored => best(many, &scores(fleet, state, shape, many), rng),
             Policy::Pack => {
-                let fullness = |node: &NodeId| state.used(*node, 0).saturating_mul(1 << 20) + (state.used(*node, 1) >> 10);
+                let fullness = |node: &NodeId| {
+                    state.used(*node, 0).saturating_mul(1 << 20) + (state.used(*node, 1) >> 10)
+                };
                 best(many, &many.iter().map(fullness).collect::<Vec<_>>(), rng)
             }
         },
@@ -76,7 +78,8 @@ pub fn evict(fleet: &Fleet, state: &mut State, shape: ShapeId, pin: Option<NodeI
     let mut found: Option<(Eviction, (i32, i64, usize))> = None;
     for node in (0..fleet.nodes().len()).filter(|node| pin.is_none_or(|pin| pin == *node)) {
         let of = |pod: &PodId, state: &State| fleet.shape(state.pod(*pod).shape).priority;
-        let mut lower: Vec<PodId> = state.on(node).iter().copied().filter(|pod| of(pod, state) < priority).collect();
+        let mut lower: Vec<PodId> =
+            state.on(node).iter().copied().filter(|pod| of(pod, state) < priority).collect();
         if lower.is_empty() || helpless(node, state) {
             continue;
         }

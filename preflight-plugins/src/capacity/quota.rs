@@ -81,9 +81,17 @@ impl Charge {
     /// One object of a kind, by its plural and group.
     #[must_use]
     pub fn object(namespace: &str, plural: &str, group: &str) -> Self {
-        let counted = if group.is_empty() { format!("count/{plural}") } else { format!("count/{plural}.{group}") };
+        let counted =
+            if group.is_empty() { format!("count/{plural}") } else { format!("count/{plural}.{group}") };
         let mut amounts = ResourceList::from([(counted, Quantity::from_value(1))]);
-        let old = ["configmaps", "persistentvolumeclaims", "replicationcontrollers", "resourcequotas", "secrets", "services"];
+        let old = [
+            "configmaps",
+            "persistentvolumeclaims",
+            "replicationcontrollers",
+            "resourcequotas",
+            "secrets",
+            "services",
+        ];
         if group.is_empty() && old.contains(&plural) {
             amounts.insert(plural.to_owned(), Quantity::from_value(1));
         }
@@ -102,8 +110,10 @@ impl Charge {
             MUST_BE_SAID.into_iter().filter(move |name| !said.contains_key(*name))
         };
         let mut unsaid: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
-        let pod_level =
-            containers.resources.as_ref().is_some_and(|all| !all.requests.is_empty() || !all.limits.is_empty());
+        let pod_level = containers
+            .resources
+            .as_ref()
+            .is_some_and(|all| !all.requests.is_empty() || !all.limits.is_empty());
         if !pod_level {
             for container in containers.containers.iter().chain(&containers.init_containers) {
                 for name in said(&container.resources) {
@@ -170,12 +180,21 @@ impl Quota {
     /// A quota that is there.
     #[must_use]
     pub fn live(namespace: &str, name: &str, quota: &ResourceQuota) -> Self {
-        let scopes = quota.spec.scopes.iter().map(|scope| serde_json::json!({"scopeName": scope, "operator": "Exists"}));
-        let selected = quota.spec.scope_selector.iter().flat_map(|selector| selector.match_expressions.iter().cloned());
+        let scopes = quota
+            .spec
+            .scopes
+            .iter()
+            .map(|scope| serde_json::json!({"scopeName": scope, "operator": "Exists"}));
+        let selected =
+            quota.spec.scope_selector.iter().flat_map(|selector| selector.match_expressions.iter().cloned());
         Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
-            hard: if quota.status.hard.is_empty() { quota.spec.hard.clone() } else { quota.status.hard.clone() },
+            hard: if quota.status.hard.is_empty() {
+                quota.spec.hard.clone()
+            } else {
+                quota.status.hard.clone()
+            },
             used: quota.status.used.clone(),
             scopes: scopes.chain(selected).collect(),
         }
@@ -224,11 +243,17 @@ impl Quota {
         if !unsaid.is_empty() {
             return excess(Why::Unsaid(unsaid.join("; ")));
         }
-        let over = charge.amounts.iter().filter(|(_, amount)| !amount.is_zero()).filter_map(|(name, amount)| {
-            let hard = *self.hard.get(name)?;
-            let used = self.used.get(name).copied().unwrap_or_default();
-            (used.saturating_add(*amount) > hard).then(|| Over { name: name.clone(), requested: *amount, used, hard })
-        });
+        let over =
+            charge.amounts.iter().filter(|(_, amount)| !amount.is_zero()).filter_map(|(name, amount)| {
+                let hard = *self.hard.get(name)?;
+                let used = self.used.get(name).copied().unwrap_or_default();
+                (used.saturating_add(*amount) > hard).then(|| Over {
+                    name: name.clone(),
+                    requested: *amount,
+                    used,
+                    hard,
+                })
+            });
         let over: Vec<Over> = over.collect();
         if over.is_empty() { None } else { excess(Why::Over(over)) }
     }
@@ -303,7 +328,9 @@ struct Over {
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why {
-            Why::Unsaid(what) => write!(f, "the quota {} needs every container to specify {what}", self.quota),
+            Why::Unsaid(what) => {
+                write!(f, "the quota {} needs every container to specify {what}", self.quota)
+            }
             Why::Over(all) => {
                 let told: Vec<String> = all
                     .iter()
@@ -345,19 +372,32 @@ mod tests {
             "requests": {"cpu": "500m", "memory": "1Gi", "example.com/gpu": "1", "hugepages-2Mi": "4Mi"},
             "limits": {"cpu": "1", "ephemeral-storage": "1Gi"},
         }));
-        let told: Vec<String> = charge.amounts.iter().map(|(name, amount)| format!("{name}={amount}")).collect();
+        let told: Vec<String> =
+            charge.amounts.iter().map(|(name, amount)| format!("{name}={amount}")).collect();
         assert_eq!(
             told,
             [
-                "count/pods=1", "cpu=500m", "hugepages-2Mi=4Mi", "limits.cpu=1", "limits.ephemeral-storage=1Gi", "memory=1Gi",
-                "pods=1", "requests.cpu=500m", "requests.example.com/gpu=1", "requests.hugepages-2Mi=4Mi", "requests.memory=1Gi",
+                "count/pods=1",
+                "cpu=500m",
+                "hugepages-2Mi=4Mi",
+                "limits.cpu=1",
+                "limits.ephemeral-storage=1Gi",
+                "memory=1Gi",
+                "pods=1",
+                "requests.cpu=500m",
+                "requests.example.com/gpu=1",
+                "requests.hugepages-2Mi=4Mi",
+                "requests.memory=1Gi",
             ]
         );
     }
 
     #[test]
     fn a_quota_lets_in_what_fits_and_says_why_not() {
-        let mut quota = quota(json!({"hard": {"requests.cpu": "2", "pods": "3"}}), json!({"requests.cpu": "1", "pods": "1"}));
+        let mut quota = quota(
+            json!({"hard": {"requests.cpu": "2", "pods": "3"}}),
+            json!({"requests.cpu": "1", "pods": "1"}),
+        );
         let charge = asking(json!({"requests": {"cpu": "600m"}}));
         assert_eq!(quota.refuses(&charge), None);
         quota.charge(&charge, true);
@@ -378,17 +418,23 @@ mod tests {
 
     #[test]
     fn scopes_are_kept() {
-        let with = |scope: &str| quota(json!({"hard": {"pods": "0"}, "scopes": [scope]}), json!({"pods": "0"}));
+        let with =
+            |scope: &str| quota(json!({"hard": {"pods": "0"}, "scopes": [scope]}), json!({"pods": "0"}));
         let class = |operator: &str, values: Value| {
             let scope = json!({"scopeName": "PriorityClass", "operator": operator, "values": values});
-            quota(json!({"hard": {"pods": "0"}, "scopeSelector": {"matchExpressions": [scope]}}), json!({"pods": "0"}))
+            quota(
+                json!({"hard": {"pods": "0"}, "scopeSelector": {"matchExpressions": [scope]}}),
+                json!({"pods": "0"}),
+            )
         };
         let plain = asking(json!({"requests": {"cpu": "1"}}));
         let idle = asking(json!({}));
         let limited = pod(json!({"containers": [{"name": "c"}], "activeDeadlineSeconds": 5}));
         let urgent = pod(json!({"containers": [{"name": "c"}], "priorityClassName": "high"}));
         let term = json!({"topologyKey": "z", "labelSelector": {}, "namespaces": ["other"]});
-        let far = pod(json!({"containers": [{"name": "c"}], "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}));
+        let far = pod(
+            json!({"containers": [{"name": "c"}], "affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}}),
+        );
         for (quota, charge, counts) in [
             (with("Terminating"), &limited, true),
             (with("Terminating"), &plain, false),

@@ -113,7 +113,8 @@ impl fmt::Display for Histogram {
         if self.counts.contains_key(&Reason::TermsConflict) {
             return f.write_str("pod affinity terms conflict.");
         }
-        let mut told: Vec<String> = self.counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let mut told: Vec<String> =
+            self.counts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         told.sort();
         write!(f, "{}.", told.join(", "))
     }

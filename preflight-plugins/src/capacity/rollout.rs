@@ -134,7 +134,9 @@ impl Plan {
     #[must_use]
     pub fn next(&self, members: &[Member]) -> Vec<Step> {
         match self {
-            Self::Rolling { replicas, surge, unavailable } => rolling(members, *replicas, *surge, *unavailable),
+            Self::Rolling { replicas, surge, unavailable } => {
+                rolling(members, *replicas, *surge, *unavailable)
+            }
             Self::Recreate { replicas } => {
                 let old = count(members, Generation::Old);
                 if old > 0 { end(Generation::Old, old) } else { fixed(members, *replicas) }
@@ -211,7 +213,8 @@ fn rolling(members: &[Member], replicas: usize, surge: usize, unavailable: usize
     let most_down = (new + old).saturating_sub(least + (new - new_ready));
     // Those that are not ready go first, and then as many as are available beyond the least.
     let unready = most_down.min(old - old_ready);
-    let spare = if most_down == 0 { 0 } else { (new_ready + old_ready).saturating_sub(least).min(old - unready) };
+    let spare =
+        if most_down == 0 { 0 } else { (new_ready + old_ready).saturating_sub(least).min(old - unready) };
     end(Generation::Old, unready + spare)
 }
 
@@ -242,8 +245,9 @@ impl Stateful {
                 Some(_) => {}
             }
         }
-        let mut condemned: Vec<usize> =
-            (0..members.len()).filter(|at| members[*at].is_there() && !slots.contains(&members[*at].slot)).collect();
+        let mut condemned: Vec<usize> = (0..members.len())
+            .filter(|at| members[*at].is_there() && !slots.contains(&members[*at].slot))
+            .collect();
         condemned.sort_by_key(|at| std::cmp::Reverse(members[*at].slot));
         if self.ordered {
             condemned.truncate(1);
@@ -265,7 +269,13 @@ impl Stateful {
     }
 }
 
-fn daemon(members: &[Member], nodes: &[usize], surge: usize, unavailable: usize, on_delete: bool) -> Vec<Step> {
+fn daemon(
+    members: &[Member],
+    nodes: &[usize],
+    surge: usize,
+    unavailable: usize,
+    on_delete: bool,
+) -> Vec<Step> {
     let at = |node: usize, generation: Generation| {
         members
             .iter()
@@ -354,7 +364,9 @@ mod tests {
                 Step::Make { generation, slot } => members.push(member(*generation, *slot, Stage::Ready)),
                 Step::End(at) => members[*at].stage = Stage::Gone,
                 Step::EndSome { generation, count } => {
-                    let of = members.iter_mut().filter(|member| member.is_there() && member.generation == *generation);
+                    let of = members
+                        .iter_mut()
+                        .filter(|member| member.is_there() && member.generation == *generation);
                     of.take(*count).for_each(|member| member.stage = Stage::Gone);
                 }
             }
@@ -426,7 +438,13 @@ mod tests {
 
     #[test]
     fn a_stateful_set_goes_one_by_one() {
-        let plan = |partition, ordered| Plan::Stateful { start: 1, replicas: 3, ordered, partition, on_delete: false };
+        let plan = |partition, ordered| Plan::Stateful {
+            start: 1,
+            replicas: 3,
+            ordered,
+            partition,
+            on_delete: false,
+        };
         let set: Vec<Member> = (1..4).map(|slot| member(Generation::Old, slot, Stage::Ready)).collect();
         // The highest goes first, and is made again.
         let mut members = set.clone();
@@ -436,7 +454,9 @@ mod tests {
         members.push(member(Generation::New, 3, Stage::Pending));
         assert_eq!(plan(0, true).next(&members), []);
         let end = play(&plan(0, true), set.clone(), |members| assert!(ready(members) >= 2));
-        assert!(end.iter().filter(|member| member.is_there()).all(|member| member.generation == Generation::New));
+        assert!(
+            end.iter().filter(|member| member.is_there()).all(|member| member.generation == Generation::New)
+        );
         let end = play(&plan(2, true), set, |_| {});
         assert_eq!(count(&end, Generation::Old), 2);
         // From nothing: in order, or all at once.
@@ -462,7 +482,11 @@ mod tests {
             (Some("100%"), Some("0"), 4, Some((4, 0))),
             (Some("x"), None, 4, None),
         ] {
-            assert_eq!(fenceposts(surge, unavailable, replicas), expected, "{surge:?} {unavailable:?} {replicas}");
+            assert_eq!(
+                fenceposts(surge, unavailable, replicas),
+                expected,
+                "{surge:?} {unavailable:?} {replicas}"
+            );
         }
     }
 }

@@ -100,5 +100,8 @@ fn spread(fleet: &Fleet, state: &State, shape: ShapeId, nodes: &[NodeId]) -> Vec
     let scores: Vec<i64> = nodes.iter().map(score).collect();
     let (most, least) =
         (scores.iter().copied().max().unwrap_or(0), scores.iter().copied().min().unwrap_or(0));
-    scores.into_iter().map(|score| if most == 0 { MAX } else { MAX * (most + least - score) / most }).collect()
+    scores
+        .into_iter()
+        .map(|score| if most == 0 { MAX } else { MAX * (most + least - score) / most })
+        .collect()
 }

@@ -155,7 +155,9 @@ impl Selector {
 /// (`pkg/registry/core/pod/strategy.go`, v1.36, `applyMatchLabelKeysAndMismatchLabelKeys`).
 fn with_keys(selector: Option<&Value>, keys: &[String], operator: &str, own: &Labels) -> Option<Value> {
     let mut selector = selector?.clone();
-    let wanted = keys.iter().filter_map(|key| Some(json!({"key": key, "operator": operator, "values": [own.get(key)?]})));
+    let wanted = keys
+        .iter()
+        .filter_map(|key| Some(json!({"key": key, "operator": operator, "values": [own.get(key)?]})));
     let wanted: Vec<Value> = wanted.collect();
     if wanted.is_empty() {
         return Some(selector);
@@ -198,7 +200,12 @@ impl Shape {
             ports: ports(spec),
             tolerations: spec.tolerations.clone(),
             node_selector: spec.node_selector.clone(),
-            node_terms: spec.affinity.node_affinity.required.as_ref().map(|terms| terms.node_selector_terms.clone()),
+            node_terms: spec
+                .affinity
+                .node_affinity
+                .required
+                .as_ref()
+                .map(|terms| terms.node_selector_terms.clone()),
             preferred: spec.affinity.node_affinity.preferred.clone(),
             near: spec.affinity.pod_affinity.required.iter().map(term).collect(),
             apart: spec.affinity.pod_anti_affinity.required.iter().map(term).collect(),
@@ -216,7 +223,10 @@ impl Shape {
     #[must_use]
     pub fn selects(&self, name: &str, labels: &Labels) -> bool {
         self.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-            && self.node_terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term_matches(term, name, labels)))
+            && self
+                .node_terms
+                .as_ref()
+                .is_none_or(|terms| terms.iter().any(|term| term_matches(term, name, labels)))
     }
 
     /// The nodes that it names in every alternative of its affinity; `None` where one of them names none
@@ -243,7 +253,8 @@ impl Shape {
     #[must_use]
     pub fn repelled<'a>(&self, taints: &'a [Taint], effects: &[&str]) -> Option<&'a Taint> {
         taints.iter().find(|taint| {
-            effects.contains(&taint.effect.as_str()) && !self.tolerations.iter().any(|toleration| toleration.bears(taint))
+            effects.contains(&taint.effect.as_str())
+                && !self.tolerations.iter().any(|toleration| toleration.bears(taint))
         })
     }
 }
@@ -252,8 +263,14 @@ impl Shape {
 #[must_use]
 pub fn term_matches(term: &NodeTerm, name: &str, labels: &Labels) -> bool {
     (!term.match_expressions.is_empty() || !term.match_fields.is_empty())
-        && term.match_expressions.iter().all(|wanted| meets(wanted, labels.get(key_of(wanted)).map(String::as_str)))
-        && term.match_fields.iter().all(|wanted| meets(wanted, (key_of(wanted) == "metadata.name").then_some(name)))
+        && term
+            .match_expressions
+            .iter()
+            .all(|wanted| meets(wanted, labels.get(key_of(wanted)).map(String::as_str)))
+        && term
+            .match_fields
+            .iter()
+            .all(|wanted| meets(wanted, (key_of(wanted) == "metadata.name").then_some(name)))
 }
 
 impl SpreadTerm {
@@ -293,16 +310,26 @@ fn reckoned(spec: &PodSpec) -> [i64; 2] {
 /// (`pkg/apis/core/v1/defaults.go`, v1.36).
 fn ports(spec: &PodSpec) -> Vec<HostPort> {
     let containers = spec.containers();
-    let sidecars = containers.init_containers.iter().filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    let sidecars = containers
+        .init_containers
+        .iter()
+        .filter(|container| container.restart_policy.as_deref() == Some("Always"));
     let all = containers.containers.iter().chain(sidecars).flat_map(|container| &container.ports);
     all.filter_map(|port| {
         let own = if spec.host_network && port.host_port == 0 { port.container_port } else { port.host_port };
         let protocol = if port.protocol.is_empty() { "TCP" } else { &port.protocol };
-        (own > 0).then(|| HostPort { ip: port.host_ip.clone(), protocol: protocol.to_owned(), port: own.into() })
+        (own > 0).then(|| HostPort {
+            ip: port.host_ip.clone(),
+            protocol: protocol.to_owned(),
+            port: own.into(),
+        })
     })
     .collect()
 }
 
 fn claims(spec: &PodSpec) -> Vec<Claim> {
-    spec.volumes.iter().filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.clone())).collect()
+    spec.volumes
+        .iter()
+        .filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.clone()))
+        .collect()
 }

@@ -22,7 +22,12 @@ pub fn shortfall(fleet: &Fleet, state: &State, shape: ShapeId) -> Option<Shortfa
 }
 
 /// What is missing on a node where nothing else is in the way, and how much that is of what is asked for.
-pub(super) fn short_on(fleet: &Fleet, state: &State, shape: ShapeId, node: NodeId) -> Option<(Shortfall, f64)> {
+pub(super) fn short_on(
+    fleet: &Fleet,
+    state: &State,
+    shape: ShapeId,
+    node: NodeId,
+) -> Option<(Shortfall, f64)> {
     let reasons = Survey::of(fleet, state, shape).reasons(node);
     let (mut missing, mut share) = (Vec::new(), 0.0);
     for reason in reasons {

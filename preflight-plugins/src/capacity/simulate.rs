@@ -295,7 +295,8 @@ impl<'a> Play<'a> {
     }
 
     fn pin(&self, at: usize, actor: usize) -> Option<NodeId> {
-        matches!(self.scene.workloads[at].plan, Plan::Daemon { .. }).then(|| self.casts[at][actor].member.slot)
+        matches!(self.scene.workloads[at].plan, Plan::Daemon { .. })
+            .then(|| self.casts[at][actor].member.slot)
     }
 
     /// Puts a pod onto a node, if there is one, or can be made one.
@@ -354,14 +355,17 @@ impl<'a> Play<'a> {
                 continue;
             }
             let new = |stages: &[Stage]| {
-                let of = |member: &&Member| member.generation == Generation::New && stages.contains(&member.stage);
+                let of =
+                    |member: &&Member| member.generation == Generation::New && stages.contains(&member.stage);
                 members.iter().filter(of).count()
             };
             let wanted = new(&[Stage::Refused, Stage::Pending, Stage::Unready, Stage::Ready, Stage::Done]);
-            let why = cast.iter().enumerate().find_map(|(place, actor)| match (&actor.refused, actor.member.stage) {
-                (Some(excess), Stage::Refused) => Some(Hitch::Quota(excess.clone())),
-                (_, Stage::Pending) => Some(self.no_node(actor.shape, self.pin(at, place))),
-                _ => None,
+            let why = cast.iter().enumerate().find_map(|(place, actor)| {
+                match (&actor.refused, actor.member.stage) {
+                    (Some(excess), Stage::Refused) => Some(Hitch::Quota(excess.clone())),
+                    (_, Stage::Pending) => Some(self.no_node(actor.shape, self.pin(at, place))),
+                    _ => None,
+                }
             });
             let pods = (wanted, new(&[Stage::Ready, Stage::Done]));
             stuck.push(Stuck { workload: at, pods, why: why.unwrap_or(Hitch::Steps) });
@@ -372,7 +376,10 @@ impl<'a> Play<'a> {
     fn no_node(&self, shape: ShapeId, pin: Option<NodeId>) -> Hitch {
         let survey = Survey::of(self.fleet, &self.state, shape);
         let Some(node) = pin else {
-            return Hitch::NoNode { nodes: survey.histogram(), shortfall: shortfall(self.fleet, &self.state, shape) };
+            return Hitch::NoNode {
+                nodes: survey.histogram(),
+                shortfall: shortfall(self.fleet, &self.state, shape),
+            };
         };
         let mut nodes = Histogram { nodes: self.fleet.nodes().len(), ..Histogram::default() };
         for reason in survey.reasons(node) {
@@ -381,7 +388,9 @@ impl<'a> Play<'a> {
         if nodes.nodes > 1 {
             nodes.counts.insert(Reason::NotNamed, nodes.nodes - 1);
         }
-        Hitch::NoNode { nodes, shortfall: short_on(self.fleet, &self.state, shape, node).map(|(shortfall, _)| shortfall) }
+        Hitch::NoNode {
+            nodes,
+            shortfall: short_on(self.fleet, &self.state, shape, node).map(|(shortfall, _)| shortfall),
+        }
     }
 }
-

@@ -56,7 +56,11 @@ impl Volumes {
     }
 
     /// The volumes that claims are bound to on a node.
-    pub(super) fn bind(&self, node: NodeId, bindings: &Bindings) -> Result<Vec<(ClaimKey, VolumeId)>, Reason> {
+    pub(super) fn bind(
+        &self,
+        node: NodeId,
+        bindings: &Bindings,
+    ) -> Result<Vec<(ClaimKey, VolumeId)>, Reason> {
         let mut taken: BTreeSet<VolumeId> =
             if self.late.is_empty() { BTreeSet::new() } else { bindings.values().copied().collect() };
         let mut chosen = Vec::new();
@@ -89,8 +93,12 @@ impl Volumes {
         limits: &BTreeMap<String, u64>,
         others: impl Iterator<Item = &'a Self>,
     ) -> bool {
-        let drivers: BTreeSet<&String> =
-            self.attached.iter().map(|(driver, _)| driver).filter(|driver| limits.contains_key(*driver)).collect();
+        let drivers: BTreeSet<&String> = self
+            .attached
+            .iter()
+            .map(|(driver, _)| driver)
+            .filter(|driver| limits.contains_key(*driver))
+            .collect();
         if drivers.is_empty() {
             return false;
         }

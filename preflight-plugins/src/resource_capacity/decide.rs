@@ -83,7 +83,8 @@ impl Decided {
 pub(super) fn decide(inputs: Inputs) -> Decided {
     let nodes: Vec<NodeInfo> = inputs.nodes.iter().map(|(_, name, node)| NodeInfo::of(name, node)).collect();
     let all: Vec<&Wanted> = inputs.wanted.iter().filter(|wanted| wanted.refusals().is_empty()).collect();
-    let place = |at: usize| inputs.wanted.iter().position(|wanted| std::ptr::eq(wanted, all[at])).unwrap_or(at);
+    let place =
+        |at: usize| inputs.wanted.iter().position(|wanted| std::ptr::eq(wanted, all[at])).unwrap_or(at);
     let set = |nodes: Vec<NodeInfo>, wanted: &[&Wanted]| {
         scene::set(nodes, &inputs.pods, &inputs.namespaces, &inputs.quotas, &inputs.storage, wanted)
     };
@@ -102,7 +103,8 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
         Verdict::Depends { well, of, stuck } => Placement::Unknown {
             why: format!(
                 "whether {} fits depends on where the scheduler puts the pods: in {} of {of} plays it does not",
-                all.get(stuck.first().map_or(0, |stuck| stuck.workload)).map_or("it".to_owned(), |wanted| wanted.object.id().to_string()),
+                all.get(stuck.first().map_or(0, |stuck| stuck.workload))
+                    .map_or("it".to_owned(), |wanted| wanted.object.id().to_string()),
                 of - well,
             ),
             advice: "make more room, or ask for less",
@@ -117,7 +119,9 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
             if let Some((at, why)) = unclear {
                 let id = all[at].object.id();
                 Placement::Unknown {
-                    why: format!("if {id} rolls out, it does not fit, and whether it does so is not known: {why}"),
+                    why: format!(
+                        "if {id} rolls out, it does not fit, and whether it does so is not known: {why}"
+                    ),
                     advice: "make room for it",
                 }
             } else if let Some(found) = once_they_are_gone(&staged) {
@@ -167,13 +171,17 @@ fn once_they_are_gone(staged: &scene::Stage0) -> Option<Placement> {
 /// Cordoned nodes count for nothing.
 fn requested(state: &State, staged: &scene::Stage0, at: usize) -> (i64, i64) {
     let open = (0..staged.fleet.nodes().len()).filter(|node| !staged.fleet.nodes()[*node].cordoned);
-    open.fold((0, 0), |(used, all), node| (used + state.used(node, at), all + staged.fleet.allocatable(node, at)))
+    open.fold((0, 0), |(used, all), node| {
+        (used + state.used(node, at), all + staged.fleet.allocatable(node, at))
+    })
 }
 
 /// A sign that nodes may be added.
 fn autoscaler(nodes: &Listed<Node>) -> Option<String> {
     let signs = ["karpenter.sh/nodepool", "karpenter.sh/provisioner-name"];
-    let found = nodes.iter().find_map(|(_, _, node)| signs.iter().find(|sign| node.metadata.labels.contains_key(**sign)));
+    let found = nodes
+        .iter()
+        .find_map(|(_, _, node)| signs.iter().find(|sign| node.metadata.labels.contains_key(**sign)));
     found.map(|sign| format!("nodes may be added (there are some with the label {sign})"))
 }
 
@@ -192,7 +200,8 @@ fn elastic(
     for (name, group) in &inputs.capacity.elastic {
         let there: Vec<&NodeInfo> = nodes.iter().filter(|node| group.has(&node.labels)).collect();
         let added = group.max_nodes.saturating_sub(there.len());
-        let new = (0..added).filter_map(|at| another(there.first().copied(), &format!("{name}-{at}-to-come"), group));
+        let new = (0..added)
+            .filter_map(|at| another(there.first().copied(), &format!("{name}-{at}-to-come"), group));
         let before = more.len();
         more.extend(new);
         told.push(format!("{name} ({} nodes, up to {} more)", there.len(), more.len() - before));
@@ -205,7 +214,9 @@ fn elastic(
     };
     Some(match judge(&staged.scene()) {
         Verdict::Lands(..) => Placement::Later(format!("nodes are added: {groups}")),
-        Verdict::Depends { .. } => beyond("whether it fits onto the declared maximum depends on where pods are put"),
+        Verdict::Depends { .. } => {
+            beyond("whether it fits onto the declared maximum depends on where pods are put")
+        }
         Verdict::Stuck { .. } => beyond("no placement is found inside the declared maximum either"),
     })
 }
@@ -217,7 +228,11 @@ fn at_maximum(
     set: &dyn Fn(Vec<NodeInfo>, &[&Wanted]) -> scene::Stage0,
 ) -> Vec<(usize, String)> {
     let scaled = |wanted: &Wanted| {
-        wanted.scaled.as_ref().map(|scaled| scaled.max).filter(|max| wanted.kind.replicas().is_some_and(|now| now > 0 && now < *max))
+        wanted
+            .scaled
+            .as_ref()
+            .map(|scaled| scaled.max)
+            .filter(|max| wanted.kind.replicas().is_some_and(|now| now > 0 && now < *max))
     };
     if inputs.wanted.iter().all(|wanted| scaled(wanted).is_none()) {
         return Vec::new();
@@ -227,7 +242,8 @@ fn at_maximum(
         .iter()
         .filter(|wanted| wanted.refusals().is_empty())
         .map(|wanted| {
-            let kind = scaled(wanted).map_or_else(|| wanted.kind.clone(), |max| wanted.kind.with_replicas(max));
+            let kind =
+                scaled(wanted).map_or_else(|| wanted.kind.clone(), |max| wanted.kind.with_replicas(max));
             wanted.with_kind(kind)
         })
         .collect();
@@ -248,10 +264,13 @@ fn at_maximum(
 }
 
 fn message(wanted: &Wanted, stuck: &Stuck, proven: bool, name_of: &dyn Fn(usize) -> String) -> String {
-    let old = wanted.own.iter().filter(|own| own.generation == Generation::Old && own.stage != Stage::Done).count();
+    let old =
+        wanted.own.iter().filter(|own| own.generation == Generation::Old && own.stage != Stage::Done).count();
     let while_old = match (wanted.kind.fenceposts(), old) {
         (Some((surge, unavailable)), 1..) => {
-            format!("; the rollout from {old} old pods stands still (maxSurge {surge}, maxUnavailable {unavailable})")
+            format!(
+                "; the rollout from {old} old pods stands still (maxSurge {surge}, maxUnavailable {unavailable})"
+            )
         }
         _ => String::new(),
     };
@@ -270,7 +289,10 @@ fn why(wanted: &Wanted, stuck: &Stuck, name_of: &dyn Fn(usize) -> String) -> Str
         Hitch::Quota(excess) => format!("{what} cannot be made: {excess}"),
         Hitch::NoNode { nodes, shortfall } => {
             let short = shortfall.as_ref().map(|shortfall| {
-                let missing = shortfall.missing.iter().map(|(name, amount)| format!("{name}: short of {}", amount_of(name, *amount)));
+                let missing = shortfall
+                    .missing
+                    .iter()
+                    .map(|(name, amount)| format!("{name}: short of {}", amount_of(name, *amount)));
                 let missing: Vec<String> = missing.collect();
                 format!(" {} on the best node, {}", missing.join(", "), name_of(shortfall.node))
             });

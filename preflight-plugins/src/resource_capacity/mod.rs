@@ -15,9 +15,7 @@ mod volumes;
 mod workloads;
 
 use preflight_core::cluster::{Read, Resource};
-use preflight_core::{
-    CheckResult, Context, Descriptor, Phase, Plugin, Undecided, async_trait, rules,
-};
+use preflight_core::{CheckResult, Context, Descriptor, Phase, Plugin, Undecided, async_trait, rules};
 
 pub use settings::{Capacity, Group, Metrics, ResourceThresholds};
 
@@ -146,7 +144,8 @@ impl Plugin for ResourceCapacity {
     async fn check(&self, context: &Context) -> Result<CheckResult, Undecided> {
         let check = context.examine();
         let cluster = context.unconnected();
-        let (contact, release, ()) = futures::join!(context.cluster(), context.release(), reading::prefetch(&cluster));
+        let (contact, release, ()) =
+            futures::join!(context.cluster(), context.release(), reading::prefetch(&cluster));
         contact?;
         let release = release?;
         let projected = context.projected().await?;

@@ -15,7 +15,8 @@ pub(super) fn examine(check: &Examination, read: &Read) {
     let Some(nodes) = check.need(&[&NODE_CONDITION], read.nodes.clone()) else { return };
     let mut rule = check.rule(&NODE_CONDITION);
     let mut find = |what: &str, is: &dyn Fn(&Node) -> bool| {
-        let names: Vec<&str> = nodes.iter().filter(|(_, _, node)| is(node)).map(|(_, name, _)| name).collect();
+        let names: Vec<&str> =
+            nodes.iter().filter(|(_, _, node)| is(node)).map(|(_, name, _)| name).collect();
         let Some(first) = names.first() else { return };
         let more = match names.len().saturating_sub(TOLD) {
             0 => String::new(),
@@ -23,11 +24,16 @@ pub(super) fn examine(check: &Examination, read: &Read) {
         };
         let told = names.iter().take(TOLD).copied().collect::<Vec<_>>().join(", ");
         let message = format!("{} of {} nodes {what}: {told}{more}", names.len(), nodes.len());
-        let remedy = Remediation::new("See what the node says").command(format!("kubectl describe node {first}"));
+        let remedy =
+            Remediation::new("See what the node says").command(format!("kubectl describe node {first}"));
         rule.warn(Subject::new(format!("Node {first}")), message, remedy);
     };
     let condition = |node: &Node, kind: &str| {
-        node.status.conditions.iter().find(|condition| condition.kind == kind).map(|condition| condition.status.clone())
+        node.status
+            .conditions
+            .iter()
+            .find(|condition| condition.kind == kind)
+            .map(|condition| condition.status.clone())
     };
     find("are not ready", &|node| condition(node, "Ready").as_deref() != Some("True"));
     for pressure in PRESSURES {

@@ -35,7 +35,9 @@ pub(super) async fn quotas(
     }
     let mut uncounted = Vec::new();
     for (_, planned) in release.of_kind("", "ResourceQuota") {
-        let (Some(namespace), Some(name)) = (planned.namespace.clone(), planned.object.name()) else { continue };
+        let (Some(namespace), Some(name)) = (planned.namespace.clone(), planned.object.name()) else {
+            continue;
+        };
         let merged = changes::merged(planned, release.method());
         let Ok(wanted) = ResourceQuota::deserialize(&merged) else {
             uncounted.push(Uncounted { why: format!("{} cannot be read", planned.object.id()) });
@@ -73,7 +75,12 @@ pub(super) async fn quotas(
 }
 
 /// Counts what there is in a quota's namespace.
-async fn count(cluster: &Reader, quota: &Quota, names: &[String], pods: &Listed<Pod>) -> Result<BTreeMap<String, Quantity>, String> {
+async fn count(
+    cluster: &Reader,
+    quota: &Quota,
+    names: &[String],
+    pods: &Listed<Pod>,
+) -> Result<BTreeMap<String, Quantity>, String> {
     let mut counted: BTreeMap<String, Quantity> = BTreeMap::new();
     let of_pods = pods.iter().filter(|(namespace, _, pod)| *namespace == quota.namespace && !pod.has_ended());
     for (namespace, _, pod) in of_pods {
@@ -89,12 +96,18 @@ async fn count(cluster: &Reader, quota: &Quota, names: &[String], pods: &Listed<
     for name in names {
         let amount = match kind_of(name) {
             Some((plural, group)) if plural != "pods" => {
-                let resource = resource_of(cluster, plural, group).await.map_err(|error| error.to_string())?;
+                let resource =
+                    resource_of(cluster, plural, group).await.map_err(|error| error.to_string())?;
                 let Some(resource) = resource else {
-                    return Err(format!("the quota {} counts {name}, which the cluster does not serve", quota.name));
+                    return Err(format!(
+                        "the quota {} counts {name}, which the cluster does not serve",
+                        quota.name
+                    ));
                 };
                 let found = cluster.select(&resource, Some(&quota.namespace), "").await;
-                let found = found.map_err(|error| format!("how many {plural} there are in {} is not known: {error}", quota.namespace))?;
+                let found = found.map_err(|error| {
+                    format!("how many {plural} there are in {} is not known: {error}", quota.namespace)
+                })?;
                 Quantity::from_value(i64::try_from(found.len()).unwrap_or(i64::MAX))
             }
             _ if name.contains("storage") && !name.contains("ephemeral") => {
@@ -112,13 +125,21 @@ fn kind_of(name: &str) -> Option<(&str, &str)> {
     if let Some(counted) = name.strip_prefix("count/") {
         return Some(counted.split_once('.').unwrap_or((counted, "")));
     }
-    let old = ["configmaps", "persistentvolumeclaims", "replicationcontrollers", "resourcequotas", "secrets", "services"];
+    let old = [
+        "configmaps",
+        "persistentvolumeclaims",
+        "replicationcontrollers",
+        "resourcequotas",
+        "secrets",
+        "services",
+    ];
     old.contains(&name).then_some((name, ""))
 }
 
 async fn resource_of(cluster: &Reader, plural: &str, group: &str) -> Result<Option<Resource>, ClusterError> {
     let discovery = cluster.discovery().await?;
-    let found = discovery.served().find(|served| served.resource.plural == plural && served.resource.group == group);
+    let found =
+        discovery.served().find(|served| served.resource.plural == plural && served.resource.group == group);
     Ok(found.map(|served| served.resource.clone()))
 }
 
@@ -131,7 +152,11 @@ pub(super) fn examine(rule: &mut RuleCheck<'_>, release: &Release, quotas: &mut 
                 Some(excess) => {
                     let id = planned.object.id();
                     let message = format!("{what} {id} cannot be made: {excess}");
-                    rule.predict(Subject::object(&planned.object), message, describe_quota(&namespace, &excess.quota));
+                    rule.predict(
+                        Subject::object(&planned.object),
+                        message,
+                        describe_quota(&namespace, &excess.quota),
+                    );
                 }
                 None => quotas.iter_mut().for_each(|quota| quota.charge(&charge, true)),
             }
@@ -156,7 +181,8 @@ fn charges(planned: &Planned, release: &Release) -> Option<(String, Vec<(Charge,
     if makes_set && changes::rollout(planned, release.method()).template == Happens::Yes {
         all.push((Charge::object(&namespace, "replicasets", "apps"), "the ReplicaSet of"));
     }
-    let told = all.into_iter().map(|(charge, what)| (charge, if what.is_empty() { "the object" } else { what }));
+    let told =
+        all.into_iter().map(|(charge, what)| (charge, if what.is_empty() { "the object" } else { what }));
     Some((namespace, told.collect()))
 }
 

@@ -12,8 +12,8 @@ use super::settings::{Capacity, ResourceThresholds};
 use super::volumes::Storage;
 use super::workloads::{Scalers, Unclear, Wanted, wanted};
 use super::{
-    AUTOSCALING_MAXIMUM, CLASS_MISSING, LIMIT_RANGE, PREEMPTION, QUOTA_EXCEEDED,
-    REQUESTED_OVER_THRESHOLD, UNSCHEDULABLE, autoscalers, config_maps, objects, volumes,
+    AUTOSCALING_MAXIMUM, CLASS_MISSING, LIMIT_RANGE, PREEMPTION, QUOTA_EXCEEDED, REQUESTED_OVER_THRESHOLD,
+    UNSCHEDULABLE, autoscalers, config_maps, objects, volumes,
 };
 use crate::capacity::admit::{Refusal, Rules};
 use crate::capacity::reason::{Histogram, Reason};
@@ -35,9 +35,16 @@ pub(super) struct Placed {
 }
 
 static ALL: &[&Rule] = &[
-    &UNSCHEDULABLE, &PREEMPTION, &AUTOSCALING_MAXIMUM, &REQUESTED_OVER_THRESHOLD, &QUOTA_EXCEEDED, &LIMIT_RANGE, &CLASS_MISSING,
+    &UNSCHEDULABLE,
+    &PREEMPTION,
+    &AUTOSCALING_MAXIMUM,
+    &REQUESTED_OVER_THRESHOLD,
+    &QUOTA_EXCEEDED,
+    &LIMIT_RANGE,
+    &CLASS_MISSING,
 ];
-static OF_PODS: &[&Rule] = &[&UNSCHEDULABLE, &PREEMPTION, &AUTOSCALING_MAXIMUM, &REQUESTED_OVER_THRESHOLD, &QUOTA_EXCEEDED];
+static OF_PODS: &[&Rule] =
+    &[&UNSCHEDULABLE, &PREEMPTION, &AUTOSCALING_MAXIMUM, &REQUESTED_OVER_THRESHOLD, &QUOTA_EXCEEDED];
 
 pub(super) async fn examine(
     check: &Examination,
@@ -56,7 +63,13 @@ pub(super) async fn examine(
     let mut all = Vec::new();
     let mut unclear: Vec<Unclear> = Vec::new();
     for planned in release.objects() {
-        match wanted(planned, release.method(), &rules, pods.as_ref().unwrap_or(&none), scalers.as_ref().unwrap_or(&no_scalers)) {
+        match wanted(
+            planned,
+            release.method(),
+            &rules,
+            pods.as_ref().unwrap_or(&none),
+            scalers.as_ref().unwrap_or(&no_scalers),
+        ) {
             Ok(Some(wanted)) => all.push(wanted),
             Ok(None) => {}
             Err(why) => unclear.push(why),
@@ -102,9 +115,10 @@ pub(super) async fn examine(
         }
         Err(_) => Default::default(),
     };
-    let (Some(capacity), Some(thresholds)) =
-        (check.need(ALL, context.settings::<Capacity>()), check.need(ALL, context.settings::<ResourceThresholds>()))
-    else {
+    let (Some(capacity), Some(thresholds)) = (
+        check.need(ALL, context.settings::<Capacity>()),
+        check.need(ALL, context.settings::<ResourceThresholds>()),
+    ) else {
         return placed;
     };
     let storage = if volumes::is_wanted(&schedulable) {
@@ -117,7 +131,8 @@ pub(super) async fn examine(
     };
     let inputs = Inputs { nodes, pods, namespaces, quotas, wanted: schedulable, capacity, storage };
     let decided = tokio::task::spawn_blocking(move || decide(inputs)).await;
-    let decided = decided.map_err(|_| Undecided::unknown("playing the release through came to an unexpected end"));
+    let decided =
+        decided.map_err(|_| Undecided::unknown("playing the release through came to an unexpected end"));
     let Some(mut decided) = check.need(OF_PODS, decided) else { return placed };
     if decided.is_short_of_nodes() && has_autoscaler(cluster).await {
         decided.placement = Placement::Unknown {
@@ -162,18 +177,29 @@ fn admission(check: &Examination, all: &[Wanted], claims: &[NewClaim<'_>], rules
             let namespace = &wanted.namespace;
             match refusal {
                 Refusal::Limit(..) | Refusal::AboveLimit(_) => {
-                    let remedy = Remediation::new("Bring requests and limits within what the namespace allows")
-                        .command(format!("kubectl describe limitrange -n {namespace}"));
+                    let remedy =
+                        Remediation::new("Bring requests and limits within what the namespace allows")
+                            .command(format!("kubectl describe limitrange -n {namespace}"));
                     let message = format!("no pod of {id} can be made: {refusal}");
                     limits.predict(subject(wanted, "containers[0].resources"), message, remedy);
                 }
                 Refusal::NoPriorityClass(_) => {
-                    let remedy = Remediation::new("Create it, or name one that exists").command("kubectl get priorityclasses");
-                    classes.predict(subject(wanted, "priorityClassName"), format!("no pod of {id} can be made: {refusal}"), remedy);
+                    let remedy = Remediation::new("Create it, or name one that exists")
+                        .command("kubectl get priorityclasses");
+                    classes.predict(
+                        subject(wanted, "priorityClassName"),
+                        format!("no pod of {id} can be made: {refusal}"),
+                        remedy,
+                    );
                 }
                 Refusal::NoRuntimeClass(_) | Refusal::Contradiction(_) => {
-                    let remedy = Remediation::new("Create it, or name one that exists").command("kubectl get runtimeclasses -o yaml");
-                    classes.predict(subject(wanted, "runtimeClassName"), format!("no pod of {id} can be made: {refusal}"), remedy);
+                    let remedy = Remediation::new("Create it, or name one that exists")
+                        .command("kubectl get runtimeclasses -o yaml");
+                    classes.predict(
+                        subject(wanted, "runtimeClassName"),
+                        format!("no pod of {id} can be made: {refusal}"),
+                        remedy,
+                    );
                 }
             }
         }
@@ -183,7 +209,9 @@ fn admission(check: &Examination, all: &[Wanted], claims: &[NewClaim<'_>], rules
         let (namespace, name) = (&claim.of.namespace, &claim.of.name);
         for (range, limit) in rules.limits.get(namespace).into_iter().flatten() {
             for why in limit.refuses_claim(claim.size().unwrap_or_default()) {
-                let message = format!("the claim {namespace}/{name} cannot be made: the LimitRange {range} refuses it: {why}");
+                let message = format!(
+                    "the claim {namespace}/{name} cannot be made: the LimitRange {range} refuses it: {why}"
+                );
                 let remedy = Remediation::new("Ask for a size that the namespace allows")
                     .command(format!("kubectl describe limitrange {range} -n {namespace}"));
                 limits.predict(Subject::at(&claim.of.planned.object, &claim.of.path), message, remedy);
@@ -228,9 +256,14 @@ fn by_others(wanted: &Wanted) -> Option<Unclear> {
     None
 }
 
-fn looks_at_namespaces(pods: &preflight_core::cluster::Listed<crate::capacity::view::Pod>, wanted: &[Wanted]) -> bool {
+fn looks_at_namespaces(
+    pods: &preflight_core::cluster::Listed<crate::capacity::view::Pod>,
+    wanted: &[Wanted],
+) -> bool {
     let specs = pods.iter().map(|(_, _, pod)| &pod.spec).chain(wanted.iter().map(|wanted| &wanted.pods.spec));
-    let terms = specs.flat_map(|spec| spec.affinity.pod_affinity.required.iter().chain(&spec.affinity.pod_anti_affinity.required));
+    let terms = specs.flat_map(|spec| {
+        spec.affinity.pod_affinity.required.iter().chain(&spec.affinity.pod_anti_affinity.required)
+    });
     terms.into_iter().any(|term| term.namespace_selector.is_some())
 }
 
@@ -251,7 +284,9 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
         Placement::Later(what) => {
             let message = format!("not every pod fits now, but they do once {what}");
             let first = decided.wanted.first().map(|wanted| subject(wanted, "containers[0].resources"));
-            let remedy = Remediation::new("See that it happens").command("kubectl get pods -A -o wide -w").command("kubectl get nodes -w");
+            let remedy = Remediation::new("See that it happens")
+                .command("kubectl get pods -A -o wide -w")
+                .command("kubectl get nodes -w");
             unschedulable.warn(first.unwrap_or_else(|| Subject::new("nodes")), message, remedy);
         }
         Placement::Unknown { why, advice } => unschedulable.unknown(why, *advice),
@@ -321,7 +356,11 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
 
 /// The field that asks for what most nodes do not have.
 fn field(nodes: &Histogram) -> &'static str {
-    let most = nodes.counts.iter().filter(|(reason, _)| **reason != Reason::NotNamed).max_by_key(|(_, count)| **count);
+    let most = nodes
+        .counts
+        .iter()
+        .filter(|(reason, _)| **reason != Reason::NotNamed)
+        .max_by_key(|(_, count)| **count);
     match most.map(|(reason, _)| reason) {
         Some(Reason::Affinity | Reason::TermsConflict) => "affinity",
         Some(Reason::Taint | Reason::Cordoned) => "tolerations",
@@ -330,7 +369,13 @@ fn field(nodes: &Histogram) -> &'static str {
         Some(Reason::Spread | Reason::SpreadLabel) => "topologySpreadConstraints",
         Some(Reason::PodAffinity) => "affinity.podAffinity",
         Some(Reason::PodAntiAffinity | Reason::ExistingAntiAffinity) => "affinity.podAntiAffinity",
-        Some(Reason::VolumeElsewhere | Reason::NoVolume | Reason::VolumeSpace | Reason::VolumeCount | Reason::ClaimInUse) => "volumes",
+        Some(
+            Reason::VolumeElsewhere
+            | Reason::NoVolume
+            | Reason::VolumeSpace
+            | Reason::VolumeCount
+            | Reason::ClaimInUse,
+        ) => "volumes",
         _ => "containers[0].resources",
     }
 }
@@ -341,19 +386,25 @@ fn remedy(nodes: &Histogram, node: Option<&str>, shortfall: Option<&Shortfall>) 
         None => "kubectl describe nodes".to_owned(),
     };
     match field(nodes) {
-        "affinity" | "nodeName" => Remediation::new("Give a node what the pod asks for, or ask for what nodes have").command("kubectl get nodes --show-labels"),
+        "affinity" | "nodeName" => {
+            Remediation::new("Give a node what the pod asks for, or ask for what nodes have")
+                .command("kubectl get nodes --show-labels")
+        }
         "tolerations" => Remediation::new("Tolerate the taint, or take it away")
             .command("kubectl get nodes -o custom-columns=NAME:.metadata.name,TAINTS:.spec.taints"),
         "containers[0].resources" => match (node, shortfall) {
             (Some(node), Some(Shortfall { missing, .. })) => {
-                let less = missing.iter().map(|(name, amount)| format!("{} less {name}", amount_of(name, *amount)));
+                let less =
+                    missing.iter().map(|(name, amount)| format!("{} less {name}", amount_of(name, *amount)));
                 let less = less.collect::<Vec<_>>().join(" and ");
                 Remediation::new(format!("Ask for {less}, or make room on {node}")).command(describe)
             }
             _ => Remediation::new("Make room on a node, or ask for less").command(describe),
         },
-        "volumes" => Remediation::new("See where the volume can be reached").command("kubectl get persistentvolumes -o wide"),
-        _ => Remediation::new("Loosen what the pod demands of its neighbours, or make room elsewhere").command("kubectl get pods -A -o wide"),
+        "volumes" => Remediation::new("See where the volume can be reached")
+            .command("kubectl get persistentvolumes -o wide"),
+        _ => Remediation::new("Loosen what the pod demands of its neighbours, or make room elsewhere")
+            .command("kubectl get pods -A -o wide"),
     }
 }
 

@@ -67,8 +67,12 @@ pub(super) async fn read(cluster: &Reader, projected: &Projected, release: &Rele
         cluster.list::<Namespace>(),
     );
     let namespaces = namespaces.map(|live| {
-        let mut all: BTreeMap<String, Labels> =
-            live.iter().map(|(_, name, namespace)| (name.to_owned(), namespace.metadata.labels.clone().unwrap_or_default())).collect();
+        let mut all: BTreeMap<String, Labels> = live
+            .iter()
+            .map(|(_, name, namespace)| {
+                (name.to_owned(), namespace.metadata.labels.clone().unwrap_or_default())
+            })
+            .collect();
         for (_, planned) in release.of_kind("", "Namespace") {
             if let Some(name) = planned.object.name() {
                 let merged = crate::changes::merged(planned, release.method());

@@ -11,8 +11,8 @@ use crate::capacity::fleet::{Fleet, NodeId, NodeInfo, ShapeId};
 use crate::capacity::quota::{Charge, Quota};
 use crate::capacity::requests;
 use crate::capacity::rollout::{Generation, Member, Plan, share};
-use crate::capacity::shape::{Shape, SpreadTerm};
 use crate::capacity::scene::{Mold, Scene, Shapes, Waiting, Workload};
+use crate::capacity::shape::{Shape, SpreadTerm};
 use crate::capacity::state::{PodId, State};
 use crate::capacity::view::{Pod, Spread};
 use crate::labels::Labels;
@@ -65,14 +65,16 @@ pub(super) fn set(
         if !pod.spec.node_name.is_empty() && node.is_none() {
             continue;
         }
-        let shape = fleet.add(Shape::with_requests(namespace, &pod.metadata.labels, &pod.spec, pod.requests()));
+        let shape =
+            fleet.add(Shape::with_requests(namespace, &pod.metadata.labels, &pod.spec, pod.requests()));
         storage.equip(&mut fleet, shape);
         match node {
             Some(node) => placed.push((called, shape, node, pod.is_terminating())),
             None => {
                 let own = matches!(pod.spec.scheduler_name.as_str(), "" | "default-scheduler");
                 let waits = own && pod.spec.scheduling_gates.is_empty() && !pod.is_terminating();
-                let is_ours = wanted.iter().any(|wanted| wanted.own.iter().any(|own| own.is(namespace, name)));
+                let is_ours =
+                    wanted.iter().any(|wanted| wanted.own.iter().any(|own| own.is(namespace, name)));
                 if waits && !is_ours {
                     let daemon = pod.metadata.controller().is_some_and(|owner| owner.kind == "DaemonSet");
                     let node = daemon.then(|| fleet.node(&node_of_daemon(pod))).flatten();
@@ -115,7 +117,8 @@ fn mold(fleet: &mut Fleet, storage: &Storage, wanted: &Wanted) -> Mold {
     if admitted.spec.topology_spread_constraints.is_empty()
         && let Some(labels) = wanted.spread_by()
     {
-        shape.spread_softly = SPREAD.iter().map(|(key, skew)| softly(&wanted.namespace, &labels, key, *skew)).collect();
+        shape.spread_softly =
+            SPREAD.iter().map(|(key, skew)| softly(&wanted.namespace, &labels, key, *skew)).collect();
     }
     let requests = requests::requests(&admitted.spec.containers());
     let charge = Charge::pod(&wanted.namespace, &admitted.spec, &requests);
@@ -124,7 +127,9 @@ fn mold(fleet: &mut Fleet, storage: &Storage, wanted: &Wanted) -> Mold {
             let name = wanted.object.display_name();
             let of = |ordinal: usize| {
                 let mut shape = shape.clone();
-                shape.labels.insert("statefulset.kubernetes.io/pod-name".to_owned(), format!("{name}-{ordinal}"));
+                shape
+                    .labels
+                    .insert("statefulset.kubernetes.io/pod-name".to_owned(), format!("{name}-{ordinal}"));
                 shape.labels.insert("apps.kubernetes.io/pod-index".to_owned(), ordinal.to_string());
                 shape.claims.extend(wanted.claims.iter().map(|claim| format!("{claim}-{name}-{ordinal}")));
                 shape
@@ -175,16 +180,19 @@ fn workload(
         let slot = match &own.slot {
             Slot::Any => 0,
             Slot::Ordinal(ordinal) => *ordinal,
-            Slot::Node(name) => match fleet.node(name).filter(|node| nodes.contains(node) || !stays(fleet, first, *node)) {
-                Some(node) => node,
-                None => continue,
-            },
+            Slot::Node(name) => {
+                match fleet.node(name).filter(|node| nodes.contains(node) || !stays(fleet, first, *node)) {
+                    Some(node) => node,
+                    None => continue,
+                }
+            }
         };
         let member = Member { generation: own.generation, slot, stage: own.stage };
         members.push((member, find(own), own.cost));
     }
     let old = wanted.own.iter().find(|own| own.generation == Generation::Old).and_then(|own| {
-        let shape = find(own).map(|pod| state.pod(pod).shape).or_else(|| pending.get(&own.called()).copied())?;
+        let shape =
+            find(own).map(|pod| state.pod(pod).shape).or_else(|| pending.get(&own.called()).copied())?;
         let pod = pods.get_in(&own.namespace, &own.name)?;
         let charge = Charge::pod(&own.namespace, &pod.spec, &requests::requests(&pod.spec.containers()));
         Some(Mold { shapes: Shapes::One(shape), charge })
@@ -226,7 +234,9 @@ fn plan(kind: &Kind, nodes: &[NodeId]) -> Plan {
             unavailable: share(unavailable, nodes.len(), true).unwrap_or(1),
             on_delete: *on_delete,
         },
-        Kind::Job { parallelism, completions } => Plan::Tasks { parallelism: *parallelism, completions: *completions },
+        Kind::Job { parallelism, completions } => {
+            Plan::Tasks { parallelism: *parallelism, completions: *completions }
+        }
         Kind::Pod => Plan::Single,
     }
 }
@@ -244,12 +254,18 @@ fn daemon_nodes(fleet: &Fleet, shape: ShapeId) -> Vec<NodeId> {
 
 /// Whether a DaemonSet's pod that is on a node already stays there, though none would be made there.
 fn stays(fleet: &Fleet, shape: Option<ShapeId>, node: NodeId) -> bool {
-    let (Some(shape), node) = (shape.map(|shape| fleet.shape(shape)), &fleet.nodes()[node]) else { return true };
+    let (Some(shape), node) = (shape.map(|shape| fleet.shape(shape)), &fleet.nodes()[node]) else {
+        return true;
+    };
     shape.selects(&node.name, &node.labels) && shape.repelled(&node.taints, &["NoExecute"]).is_none()
 }
 
 /// A node that an autoscaler may add, after one that is there, or from what the environment says.
-pub(super) fn another(like: Option<&NodeInfo>, name: &str, group: &super::settings::Group) -> Option<NodeInfo> {
+pub(super) fn another(
+    like: Option<&NodeInfo>,
+    name: &str,
+    group: &super::settings::Group,
+) -> Option<NodeInfo> {
     let mut node = match like {
         Some(like) => {
             let mut node = like.clone();
@@ -258,7 +274,8 @@ pub(super) fn another(like: Option<&NodeInfo>, name: &str, group: &super::settin
             node
         }
         None => {
-            let status = json!({"status": {"allocatable": group.allocatable}, "metadata": {"labels": group.labels}});
+            let status =
+                json!({"status": {"allocatable": group.allocatable}, "metadata": {"labels": group.labels}});
             let view = serde_json::from_value(status).ok()?;
             let mut node = NodeInfo::of(name, &view);
             node.max_pods = if node.max_pods == 0 { 110 } else { node.max_pods };

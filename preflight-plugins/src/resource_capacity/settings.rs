@@ -42,7 +42,11 @@ impl Settings for ResourceThresholds {
         for (key, percent) in [("cpu_percent", self.cpu_percent), ("memory_percent", self.memory_percent)] {
             if let Some(percent) = percent.filter(|percent| *percent > 100) {
                 let message = format!("{percent} is more than all there is");
-                return Err(SettingsProblem::new(FieldPath::of(key), message, "give a percentage from 0 to 100"));
+                return Err(SettingsProblem::new(
+                    FieldPath::of(key),
+                    message,
+                    "give a percentage from 0 to 100",
+                ));
             }
         }
         Ok(())
@@ -85,7 +89,11 @@ impl Settings for Capacity {
             for (resource, amount) in &group.allocatable {
                 if let Err(error) = Quantity::parse(amount) {
                     let at = at.key("allocatable").key(resource.as_str());
-                    return Err(SettingsProblem::new(at, error.to_string(), "give a quantity, such as 4 or 16Gi"));
+                    return Err(SettingsProblem::new(
+                        at,
+                        error.to_string(),
+                        "give a quantity, such as 4 or 16Gi",
+                    ));
                 }
             }
         }

@@ -7,9 +7,9 @@ use preflight_core::cluster::{Lookup, Reader};
 use preflight_core::{Context, Examination, Quantity, Remediation, Subject, view};
 use serde::Deserialize;
 
+use super::USED_OVER_THRESHOLD;
 use super::reading::Read;
 use super::settings::{Metrics, ResourceThresholds};
-use super::USED_OVER_THRESHOLD;
 
 /// How old a measurement may be, in seconds. The metrics server measures every 15 seconds, or every minute.
 const FRESH: i64 = 300;
@@ -28,7 +28,8 @@ view!(NodeMetrics: cluster "metrics.k8s.io" "v1beta1" "nodes" "NodeMetrics");
 pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Reader, read: &Read) {
     let Some(settings) = check.need(RULE, context.settings::<ResourceThresholds>()) else { return };
     let limits = [("cpu", settings.cpu_percent), ("memory", settings.memory_percent)];
-    let limits: Vec<(&str, u8)> = limits.into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect();
+    let limits: Vec<(&str, u8)> =
+        limits.into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect();
     let mut rule = check.rule(&USED_OVER_THRESHOLD);
     if limits.is_empty() {
         return rule.conclude("thresholds in the environment");
@@ -53,9 +54,14 @@ pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Re
             "see whether the metrics server is well",
         );
     }
-    let unmeasured: Vec<&str> = nodes.iter().map(|(_, name, _)| name).filter(|name| !metrics.contains(name)).collect();
+    let unmeasured: Vec<&str> =
+        nodes.iter().map(|(_, name, _)| name).filter(|name| !metrics.contains(name)).collect();
     if let Some(first) = unmeasured.first() {
-        let why = format!("the Metrics API says nothing of {} of {} nodes, {first} among them", unmeasured.len(), nodes.len());
+        let why = format!(
+            "the Metrics API says nothing of {} of {} nodes, {first} among them",
+            unmeasured.len(),
+            nodes.len()
+        );
         return rule.unknown(why, "see whether the metrics server is well");
     }
     for (resource, percent) in limits {
@@ -63,9 +69,13 @@ pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Re
         let used: i128 = metrics.iter().map(|(_, _, node)| amount(&node.usage, resource)).sum();
         let all: i128 = nodes.iter().map(|(_, _, node)| amount(&node.status.allocatable, resource)).sum();
         if all > 0 && used * 100 > all * i128::from(percent) {
-            let message =
-                format!("{} % of the cluster's {resource} is in use, and {percent} % may be", used * 100 / all);
-            let remedy = Remediation::new("See who uses it").command("kubectl top nodes").command("kubectl top pods -A");
+            let message = format!(
+                "{} % of the cluster's {resource} is in use, and {percent} % may be",
+                used * 100 / all
+            );
+            let remedy = Remediation::new("See who uses it")
+                .command("kubectl top nodes")
+                .command("kubectl top pods -A");
             rule.fail(Subject::new("cluster"), message, remedy);
         }
     }

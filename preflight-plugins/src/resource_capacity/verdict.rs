@@ -75,8 +75,12 @@ pub(super) fn judge(scene: &Scene<'_>) -> Verdict {
         .reduce(|all: BTreeSet<usize>, more| all.intersection(&more).copied().collect())
         .unwrap_or_default();
     let first = endings.swap_remove(0);
-    let of_all: Vec<Stuck> =
-        first.stuck.iter().filter(|stuck| always.is_empty() || always.contains(&stuck.workload)).cloned().collect();
+    let of_all: Vec<Stuck> = first
+        .stuck
+        .iter()
+        .filter(|stuck| always.is_empty() || always.contains(&stuck.workload))
+        .cloned()
+        .collect();
     let proven = is_clear || of_all.iter().any(|stuck| cannot_ever(scene, stuck));
     if !proven {
         for seed in 0..MORE {
@@ -104,11 +108,15 @@ fn cannot_ever(scene: &Scene<'_>, stuck: &Stuck) -> bool {
         },
     };
     let prepared = scene.fleet.shape(shape);
-    if prepared.preempts && scene.state.pods().any(|(_, pod)| scene.fleet.shape(pod.shape).priority < prepared.priority) {
+    if prepared.preempts
+        && scene.state.pods().any(|(_, pod)| scene.fleet.shape(pod.shape).priority < prepared.priority)
+    {
         return false;
     }
     let mut state = scene.state.clone();
-    for pod in scene.workloads.iter().flat_map(|workload| workload.members.iter().filter_map(|(_, pod, _)| *pod)) {
+    for pod in
+        scene.workloads.iter().flat_map(|workload| workload.members.iter().filter_map(|(_, pod, _)| *pod))
+    {
         state.take(scene.fleet, pod);
     }
     // Others that leave make room as well.
@@ -119,7 +127,9 @@ fn cannot_ever(scene: &Scene<'_>, stuck: &Stuck) -> bool {
     }
     let wanted = at_once(workload);
     for _ in 0..wanted {
-        let Some(node) = Survey::of(scene.fleet, &state, shape).feasible().first().copied() else { return true };
+        let Some(node) = Survey::of(scene.fleet, &state, shape).feasible().first().copied() else {
+            return true;
+        };
         state.put(scene.fleet, shape, node, false);
     }
     false

@@ -12,8 +12,8 @@ use crate::capacity::reason::Reason;
 use crate::capacity::view::PodSpec;
 use crate::capacity::volumes::{Late, VolumeId, Volumes};
 use crate::storage::{
-    Capacity, Claim, CsiDriver, CsiNode, Fit, Origin, StorageClass, Volume, Wish, capacity_reaches, claims_of,
-    default_class, fits, meets_topology, migrated, volume_reaches,
+    Capacity, Claim, CsiDriver, CsiNode, Fit, Origin, StorageClass, Volume, Wish, capacity_reaches,
+    claims_of, default_class, fits, meets_topology, migrated, volume_reaches,
 };
 
 /// What is known of volumes.
@@ -40,7 +40,11 @@ fn uses_claims(spec: &PodSpec) -> bool {
 }
 
 /// Reads what placement needs of it.
-pub(super) async fn read(cluster: &Reader, projected: &Projected, release: &Release) -> Result<Storage, ClusterError> {
+pub(super) async fn read(
+    cluster: &Reader,
+    projected: &Projected,
+    release: &Release,
+) -> Result<Storage, ClusterError> {
     let (claims, volumes, classes, nodes, rooms, drivers) = futures::try_join!(
         cluster.list::<Claim>(),
         cluster.list::<Volume>(),
@@ -52,7 +56,11 @@ pub(super) async fn read(cluster: &Reader, projected: &Projected, release: &Rele
     let mut storage = Storage {
         nodes: Some(nodes),
         rooms: rooms.iter().map(|(_, _, room)| room.clone()).collect(),
-        telling: drivers.iter().filter(|(_, _, driver)| driver.tells_capacity()).map(|(_, name, _)| name.to_owned()).collect(),
+        telling: drivers
+            .iter()
+            .filter(|(_, _, driver)| driver.tells_capacity())
+            .map(|(_, name, _)| name.to_owned())
+            .collect(),
         volumes: volumes.iter().map(|(_, name, volume)| (name.to_owned(), volume.clone())).collect(),
         ..Storage::default()
     };
@@ -148,7 +156,9 @@ impl Storage {
             .filter(|(fit, _)| fit.fits())
             .collect();
         fitting.sort_by_key(|(fit, at)| (*fit != Fit::Kept, self.volumes[*at].1.size(), *at));
-        let reached = |at: VolumeId| nodes.iter().map(|node| volume_reaches(&self.volumes[at].1, &node.labels)).collect();
+        let reached = |at: VolumeId| {
+            nodes.iter().map(|node| volume_reaches(&self.volumes[at].1, &node.labels)).collect()
+        };
         let candidates = fitting.into_iter().map(|(_, at)| (at, reached(at))).collect();
         let selected = wish.claim.selected_node();
         let made = nodes.iter().map(|node| {
@@ -161,7 +171,8 @@ impl Storage {
             }
             let size = wish.claim.spec.size().unwrap_or_default();
             let tells = self.telling.iter().any(|telling| telling == migrated(driver));
-            let has_room = self.rooms.iter().any(|room| capacity_reaches(room, wish.class, size, &node.labels));
+            let has_room =
+                self.rooms.iter().any(|room| capacity_reaches(room, wish.class, size, &node.labels));
             (tells && !has_room).then_some(Reason::VolumeSpace)
         });
         Late { claim, candidates, made: made.collect() }

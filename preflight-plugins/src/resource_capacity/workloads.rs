@@ -83,7 +83,9 @@ impl Kind {
     /// How many pods there are to be, where that is a number.
     pub(super) const fn replicas(&self) -> Option<usize> {
         match self {
-            Self::Deployment { replicas, .. } | Self::Fixed { replicas } | Self::StatefulSet { replicas, .. } => Some(*replicas),
+            Self::Deployment { replicas, .. }
+            | Self::Fixed { replicas }
+            | Self::StatefulSet { replicas, .. } => Some(*replicas),
             Self::Job { parallelism, .. } => Some(*parallelism),
             Self::Pod => Some(1),
             Self::DaemonSet { .. } => None,
@@ -94,7 +96,9 @@ impl Kind {
     pub(super) fn with_replicas(&self, to: usize) -> Self {
         let mut kind = self.clone();
         match &mut kind {
-            Self::Deployment { replicas, .. } | Self::Fixed { replicas } | Self::StatefulSet { replicas, .. } => *replicas = to,
+            Self::Deployment { replicas, .. }
+            | Self::Fixed { replicas }
+            | Self::StatefulSet { replicas, .. } => *replicas = to,
             _ => {}
         }
         kind
@@ -102,7 +106,9 @@ impl Kind {
 
     /// Surge and unavailable of a Deployment that rolls.
     pub(super) fn fenceposts(&self) -> Option<(usize, usize)> {
-        let Self::Deployment { replicas, rolling: Some((surge, unavailable)), .. } = self else { return None };
+        let Self::Deployment { replicas, rolling: Some((surge, unavailable)), .. } = self else {
+            return None;
+        };
         fenceposts(Some(surge), Some(unavailable), *replicas)
     }
 }
@@ -114,14 +120,23 @@ pub(super) struct Unclear {
 }
 
 /// The workload that an object of the release is; `None` if it is none that makes pods now.
-pub(super) fn wanted(planned: &Planned, method: Method, rules: &Rules, pods: &Listed<Pod>, scalers: &Scalers) -> Result<Option<Wanted>, Unclear> {
+pub(super) fn wanted(
+    planned: &Planned,
+    method: Method,
+    rules: &Rules,
+    pods: &Listed<Pod>,
+    scalers: &Scalers,
+) -> Result<Option<Wanted>, Unclear> {
     let object = &planned.object;
     let Some(template) = object.pod_template() else { return Ok(None) };
     if object.kind() == "CronJob" {
         return Ok(None);
     }
     if let Live::Unknown(error) = &planned.live {
-        return Err(Unclear { why: format!("what is there of {} is not known: {error}", object.id()), advice: "grant get on it" });
+        return Err(Unclear {
+            why: format!("what is there of {} is not known: {error}", object.id()),
+            advice: "grant get on it",
+        });
     }
     drop(template);
     let namespace = planned.namespace.clone().unwrap_or_default();
@@ -145,8 +160,10 @@ pub(super) fn wanted(planned: &Planned, method: Method, rules: &Rules, pods: &Li
         Happens::Perhaps(why) => Changes::Perhaps(why),
     };
     let scaler = scalers.of(&namespace, object.group(), object.kind(), object.display_name());
-    let Some(kind) = kind_of(object.kind(), spec, live, scaler)
-        .ok_or_else(|| Unclear { why: format!("the strategy of {} cannot be read", object.id()), advice: "the API server will refuse it" })?
+    let Some(kind) = kind_of(object.kind(), spec, live, scaler).ok_or_else(|| Unclear {
+        why: format!("the strategy of {} cannot be read", object.id()),
+        advice: "the API server will refuse it",
+    })?
     else {
         return Ok(None);
     };
@@ -174,9 +191,11 @@ impl Wanted {
     /// Puts in the labels that controllers give to their pods.
     fn label(&mut self, live: Option<&Value>) {
         let name = self.object.display_name();
-        let of_own = self.own.iter().find(|own| own.generation == Generation::New).map(|own| own.revision.clone());
+        let of_own =
+            self.own.iter().find(|own| own.generation == Generation::New).map(|own| own.revision.clone());
         let of_status = live.filter(|_| self.changes == Changes::No);
-        let of_status = of_status.and_then(|live| live["status"]["updateRevision"].as_str().map(str::to_owned));
+        let of_status =
+            of_status.and_then(|live| live["status"]["updateRevision"].as_str().map(str::to_owned));
         let revision = of_own.or(of_status).unwrap_or_else(|| "of-this-release".to_owned());
         let labels = &mut self.pods.labels;
         match self.kind {
@@ -207,7 +226,8 @@ impl Wanted {
 
     /// The labels by which the scheduler spreads its pods where they do not say how themselves.
     pub(super) fn spread_by(&self) -> Option<Labels> {
-        matches!(self.kind, Kind::Deployment { .. } | Kind::StatefulSet { .. } | Kind::Fixed { .. }).then(|| self.pods.labels.clone())
+        matches!(self.kind, Kind::Deployment { .. } | Kind::StatefulSet { .. } | Kind::Fixed { .. })
+            .then(|| self.pods.labels.clone())
     }
 }
 
@@ -273,27 +293,51 @@ fn kind_of(kind: &str, spec: &Value, live: Option<&Value>, scaler: Option<&Scale
 
 /// The pods that a workload has. Which of them are of its present template is told by the revision that its status names,
 /// and for a Deployment by which of its ReplicaSets made the newest pod.
-fn own_pods(kind: &str, name: &str, namespace: &str, live: &Value, changes: Changes, pods: &Listed<Pod>) -> Vec<Own> {
+fn own_pods(
+    kind: &str,
+    name: &str,
+    namespace: &str,
+    live: &Value,
+    changes: Changes,
+    pods: &Listed<Pod>,
+) -> Vec<Own> {
     let owned = |pod: &Pod| match kind {
         "Deployment" => {
             let hash = pod.metadata.labels.get("pod-template-hash").map_or("", String::as_str);
-            pod.metadata.controller().is_some_and(|owner| owner.kind == "ReplicaSet" && owner.name == format!("{name}-{hash}"))
+            pod.metadata
+                .controller()
+                .is_some_and(|owner| owner.kind == "ReplicaSet" && owner.name == format!("{name}-{hash}"))
         }
         _ => pod.metadata.controller().is_some_and(|owner| owner.kind == kind && owner.name == name),
     };
     let is_it = |at: &str, called: &str, pod: &Pod| {
-        at == namespace && if kind == "Pod" { called == name } else { owned(pod) && !pod.has_ended() && !pod.is_terminating() }
+        at == namespace
+            && if kind == "Pod" {
+                called == name
+            } else {
+                owned(pod) && !pod.has_ended() && !pod.is_terminating()
+            }
     };
-    let all: Vec<(&str, &Pod)> =
-        pods.iter().filter(|(at, called, pod)| is_it(at, called, pod)).map(|(_, called, pod)| (called, pod)).collect();
+    let all: Vec<(&str, &Pod)> = pods
+        .iter()
+        .filter(|(at, called, pod)| is_it(at, called, pod))
+        .map(|(_, called, pod)| (called, pod))
+        .collect();
     let current = current_revision(kind, live, &all);
     all.into_iter()
         .map(|(called, pod)| {
-            let same = changes == Changes::No && (kind == "Pod" || current.as_deref().is_none_or(|current| revision(pod) == current));
+            let same = changes == Changes::No
+                && (kind == "Pod" || current.as_deref().is_none_or(|current| revision(pod) == current));
             let stage = match (pod.spec.node_name.is_empty(), pod.is_ready()) {
                 (true, _) => Stage::Pending,
                 // What keeps a pod of the present template from getting ready is not a question of room.
-                (false, ready) => if ready || same { Stage::Ready } else { Stage::Unready },
+                (false, ready) => {
+                    if ready || same {
+                        Stage::Ready
+                    } else {
+                        Stage::Unready
+                    }
+                }
             };
             let slot = match kind {
                 "StatefulSet" => called
@@ -318,7 +362,10 @@ fn own_pods(kind: &str, name: &str, namespace: &str, live: &Value, changes: Chan
 
 fn revision(pod: &Pod) -> &str {
     let labels = &pod.metadata.labels;
-    labels.get("controller-revision-hash").or_else(|| labels.get("pod-template-hash")).map_or("", String::as_str)
+    labels
+        .get("controller-revision-hash")
+        .or_else(|| labels.get("pod-template-hash"))
+        .map_or("", String::as_str)
 }
 
 /// The revision of the present template; `None` where every pod is of it.
@@ -367,8 +414,11 @@ impl Scalers {
         let text = |key: &str| target[key].as_str().unwrap_or_default().to_owned();
         let version = text("apiVersion");
         let group = version.split_once('/').map_or("", |(group, _)| group).to_owned();
-        let number = |key: &str, default: usize| spec[key].as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(default);
-        let scaler = Scaler { name: name.to_owned(), min: number("minReplicas", 1), max: number("maxReplicas", 1) };
+        let number = |key: &str, default: usize| {
+            spec[key].as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
+        };
+        let scaler =
+            Scaler { name: name.to_owned(), min: number("minReplicas", 1), max: number("maxReplicas", 1) };
         self.0.insert((namespace.to_owned(), group, text("kind"), text("name")), scaler);
     }
 

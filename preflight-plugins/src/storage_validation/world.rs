@@ -14,9 +14,7 @@ use super::plugins::Pod;
 use crate::changes::merged;
 use crate::labels::Labels;
 use crate::nodes::{Node, candidates};
-use crate::storage::{
-    Capacity, Claim, CsiDriver, CsiNode, StorageClass, UsedClaim, Volume, used_claims,
-};
+use crate::storage::{Capacity, Claim, CsiDriver, CsiNode, StorageClass, UsedClaim, Volume, used_claims};
 
 /// Which lists a release needs.
 #[derive(Debug, Clone, Copy, Default)]

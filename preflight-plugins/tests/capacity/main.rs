@@ -109,7 +109,10 @@ async fn what_cannot_be_read_is_unknown() {
     let cut = || (200, String::new(), r#"{"kind": "List", "metadata": {}, "items": [{"#.to_owned());
     let mut cases = vec![
         case("all is well"),
-        case("pods are forbidden").answers(PODS, status(403, "pods is forbidden")).unknown(&OF_PODS).says("pods is forbidden"),
+        case("pods are forbidden")
+            .answers(PODS, status(403, "pods is forbidden"))
+            .unknown(&OF_PODS)
+            .says("pods is forbidden"),
         case("pods are cut short").answers(PODS, cut()).unknown(&OF_PODS).says("cut short"),
         case("the second page of pods fails")
             .answers(PODS, ok(&json!({"metadata": {"continue": "more"}, "items": []})))
@@ -127,18 +130,21 @@ async fn what_cannot_be_read_is_unknown() {
         case("quotas are forbidden").answers(QUOTAS, status(403, "no")).unknown(&["quota-exceeded"]),
         case("autoscalers are forbidden").answers(SCALERS, status(403, "no")).unknown(&OF_PODS),
         case("budgets are forbidden").answers(BUDGETS, status(403, "no")).unknown(&["disruption-budget"]),
-        case("namespaces are forbidden, and nobody goes by their labels").answers(NAMESPACES, status(403, "no")),
+        case("namespaces are forbidden, and nobody goes by their labels")
+            .answers(NAMESPACES, status(403, "no")),
     ];
     for path in [LIMITS, PRIORITIES, RUNTIMES] {
-        cases.push(case("what pods are admitted by is forbidden").answers(path, status(403, "no")).unknown(&[
-            "autoscaling-maximum",
-            "class-missing",
-            "limit-range",
-            "preemption",
-            "quota-exceeded",
-            "requested-over-threshold",
-            "unschedulable",
-        ]));
+        cases.push(case("what pods are admitted by is forbidden").answers(path, status(403, "no")).unknown(
+            &[
+                "autoscaling-maximum",
+                "class-missing",
+                "limit-range",
+                "preemption",
+                "quota-exceeded",
+                "requested-over-threshold",
+                "unschedulable",
+            ],
+        ));
     }
     let apart = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
         {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}, "namespaceSelector": {"matchLabels": {"a": "b"}}}]}});
@@ -152,7 +158,10 @@ async fn what_cannot_be_read_is_unknown() {
     );
     let hidden = json!({"metadata": {"name": "q", "namespace": "shop"}, "spec": {"hard": {"pods": "9"}}, "status": {"hard": {"pods": "9"}}});
     cases.push(
-        case("a quota whose use is not counted yet").lists(QUOTAS, &[hidden]).unknown(&["quota-exceeded"]).says("does not say yet"),
+        case("a quota whose use is not counted yet")
+            .lists(QUOTAS, &[hidden])
+            .unknown(&["quota-exceeded"])
+            .says("does not say yet"),
     );
     expect_all(cases).await;
 }
@@ -171,25 +180,53 @@ async fn what_others_decide_is_unknown() {
     };
     let elastic = |max: usize| json!({"capacity": {"elastic": {"general": {"labels": {"pool": "a"}, "max_nodes": max}}}});
     expect_all(vec![
-        case("another scheduler").releases(&[with("schedulerName", json!("volcano"))]).unknown(&OF_PODS).says("volcano"),
-        case("a gate").releases(&[with("schedulingGates", json!([{"name": "example.com/wait"}]))]).unknown(&OF_PODS).says("example.com/wait"),
-        case("devices").releases(&[with("resourceClaims", json!([{"name": "gpu"}]))]).unknown(&OF_PODS).says("claim devices"),
-        case("too large, and nobody adds nodes").releases(&[deployment("5")]).is(Decision::NoGo, "failed", &["unschedulable"])
+        case("another scheduler")
+            .releases(&[with("schedulerName", json!("volcano"))])
+            .unknown(&OF_PODS)
+            .says("volcano"),
+        case("a gate")
+            .releases(&[with("schedulingGates", json!([{"name": "example.com/wait"}]))])
+            .unknown(&OF_PODS)
+            .says("example.com/wait"),
+        case("devices")
+            .releases(&[with("resourceClaims", json!([{"name": "gpu"}]))])
+            .unknown(&OF_PODS)
+            .says("claim devices"),
+        case("too large, and nobody adds nodes")
+            .releases(&[deployment("5")])
+            .is(Decision::NoGo, "failed", &["unschedulable"])
             .says("0/1 nodes are available: 1 Insufficient cpu. cpu: short of 1 on the best node, a"),
-        case("too large until a pod is gone").lists(PODS, &[pod("old", "3", true)]).releases(&[deployment("2")])
-            .is(Decision::Go, "warning", &["unschedulable"]).says("once 1 pods are gone that were told to end, shop/old"),
-        case("too large, since a pod stays").lists(PODS, &[pod("old", "3", false)]).releases(&[deployment("2")])
+        case("too large until a pod is gone")
+            .lists(PODS, &[pod("old", "3", true)])
+            .releases(&[deployment("2")])
+            .is(Decision::Go, "warning", &["unschedulable"])
+            .says("once 1 pods are gone that were told to end, shop/old"),
+        case("too large, since a pod stays")
+            .lists(PODS, &[pod("old", "3", false)])
+            .releases(&[deployment("2")])
             .is(Decision::NoGo, "failed", &["unschedulable"]),
-        case("too large, and a cluster autoscaler runs").releases(&[deployment("5")])
+        case("too large, and a cluster autoscaler runs")
+            .releases(&[deployment("5")])
             .answers(AUTOSCALER, ok(&json!({"metadata": {"name": "cluster-autoscaler-status"}})))
-            .unknown(&["unschedulable"]).says("capacity.elastic"),
-        case("too many, and nodes are added somehow").lists(NODES, &[karpenter]).releases(&[deployment("3"), named("other", "3")])
-            .unknown(&["unschedulable"]).says("karpenter.sh/nodepool"),
-        case("too many, and nodes may be added").environment(elastic(2)).releases(&[deployment("3"), named("other", "3")])
-            .is(Decision::Go, "warning", &["unschedulable"]).says("general (1 nodes, up to 1 more)"),
-        case("too many, even if nodes are added").environment(elastic(1)).releases(&[deployment("3"), named("other", "3")])
+            .unknown(&["unschedulable"])
+            .says("capacity.elastic"),
+        case("too many, and nodes are added somehow")
+            .lists(NODES, &[karpenter])
+            .releases(&[deployment("3"), named("other", "3")])
+            .unknown(&["unschedulable"])
+            .says("karpenter.sh/nodepool"),
+        case("too many, and nodes may be added")
+            .environment(elastic(2))
+            .releases(&[deployment("3"), named("other", "3")])
+            .is(Decision::Go, "warning", &["unschedulable"])
+            .says("general (1 nodes, up to 1 more)"),
+        case("too many, even if nodes are added")
+            .environment(elastic(1))
+            .releases(&[deployment("3"), named("other", "3")])
             .unknown(&["unschedulable"]),
-        case("too large for any of the nodes that may be added").environment(elastic(9)).releases(&[deployment("5")])
+        case("too large for any of the nodes that may be added")
+            .environment(elastic(9))
+            .releases(&[deployment("5")])
             .unknown(&["unschedulable"]),
     ])
     .await;
@@ -202,16 +239,37 @@ async fn what_is_in_use_is_known_or_said_not_to_be() {
     let unserved = ok(&discovery(&[group("apps", "v1", &[("deployments", "Deployment")])]));
     expect_all(vec![
         case("enough is free").environment(limit(60)),
-        case("more is in use than may be").environment(limit(40)).is(Decision::NoGo, "failed", &["used-over-threshold"])
+        case("more is in use than may be")
+            .environment(limit(40))
+            .is(Decision::NoGo, "failed", &["used-over-threshold"])
             .says("50 % of the cluster's cpu is in use, and 40 % may be"),
-        case("more is requested than may be").environment(limit(60)).releases(&[deployment("3")])
-            .is(Decision::NoGo, "failed", &["requested-over-threshold"]).says("75 % of the cluster's cpu is requested (3 of 4)"),
-        case("metrics are not served").environment(limit(90)).answers("/apis", unserved.clone())
-            .is(Decision::Go, "skipped", &["used-over-threshold"]),
-        case("metrics are not served, and required").environment(required).answers("/apis", unserved).unknown(&["used-over-threshold"]),
-        case("metrics are dead").environment(limit(90)).answers(METRICS, status(403, "the server is gone")).unknown(&["used-over-threshold"]),
-        case("metrics are stale").environment(limit(90)).lists(METRICS, &[metrics(3600)]).unknown(&["used-over-threshold"]).says("stale"),
-        case("metrics are not of every node").environment(limit(90)).lists(METRICS, &[]).unknown(&["used-over-threshold"]),
+        case("more is requested than may be")
+            .environment(limit(60))
+            .releases(&[deployment("3")])
+            .is(Decision::NoGo, "failed", &["requested-over-threshold"])
+            .says("75 % of the cluster's cpu is requested (3 of 4)"),
+        case("metrics are not served").environment(limit(90)).answers("/apis", unserved.clone()).is(
+            Decision::Go,
+            "skipped",
+            &["used-over-threshold"],
+        ),
+        case("metrics are not served, and required")
+            .environment(required)
+            .answers("/apis", unserved)
+            .unknown(&["used-over-threshold"]),
+        case("metrics are dead")
+            .environment(limit(90))
+            .answers(METRICS, status(403, "the server is gone"))
+            .unknown(&["used-over-threshold"]),
+        case("metrics are stale")
+            .environment(limit(90))
+            .lists(METRICS, &[metrics(3600)])
+            .unknown(&["used-over-threshold"])
+            .says("stale"),
+        case("metrics are not of every node")
+            .environment(limit(90))
+            .lists(METRICS, &[])
+            .unknown(&["used-over-threshold"]),
     ])
     .await;
 }
@@ -223,7 +281,10 @@ async fn expect_all(cases: Vec<Case>) {
         let (decision, seen) = (report.verdict.decision, told(&report));
         println!("{:<64} {decision:?} {seen:?}", case.name);
         if (decision, seen.clone()) != case.expected {
-            wrong.push(format!("{}: {decision:?} {seen:?}, not {:?}: {}", case.name, case.expected, report.verdict.headline));
+            wrong.push(format!(
+                "{}: {decision:?} {seen:?}, not {:?}: {}",
+                case.name, case.expected, report.verdict.headline
+            ));
         }
         let whole = serde_json::to_string(&report).unwrap();
         if let Some(text) = case.says.filter(|text| !whole.contains(text)) {
@@ -237,11 +298,13 @@ async fn ask(case: &Case) -> Report {
     let answers = case.answers.clone();
     let api = ApiServer::start(Arc::new(move |asked: &Asked| {
         let path = asked.path.split('?').next().unwrap_or_default();
-        let page = if asked.path.contains("continue=") { format!("{path} continued") } else { path.to_owned() };
+        let page =
+            if asked.path.contains("continue=") { format!("{path} continued") } else { path.to_owned() };
         answers.get(&page).cloned().unwrap_or_else(|| status(404, "not found"))
     }))
     .await;
-    let environments = Environments::parse("e.yaml", &json!({"environments": {"e": case.environment}}).to_string()).unwrap();
+    let environments =
+        Environments::parse("e.yaml", &json!({"environments": {"e": case.environment}}).to_string()).unwrap();
     let text = case.release.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n");
     Preflight::new(api.cluster())
         .environment(environments.get("e").unwrap())

@@ -125,7 +125,9 @@ async fn unbound(api: &Api, claim: &Value) -> Option<String> {
     let pods = api.items(&format!("/api/v1/namespaces/{namespace}/pods")).await;
     let uses = |pod: &Value| {
         let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-        volumes.into_iter().any(|volume| volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"])
+        volumes
+            .into_iter()
+            .any(|volume| volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"])
     };
     (!waits || pods.iter().any(uses)).then(|| "it is not bound".to_owned())
 }

@@ -140,8 +140,10 @@ fn asked_once(plane: &ControlPlane, log: &RequestLog) -> Result<(), Failed> {
 /// Pods as large as real ones are. They are on the nodes from the start, so nobody has to schedule them.
 async fn more_pods(api: &Api) -> Result<(), Failed> {
     let pod = |at: usize| {
-        let variables: Vec<_> = (0..20).map(|n| json!({"name": format!("VARIABLE_{n}"), "value": "x".repeat(100)})).collect();
-        let labels = json!({"app": format!("app-{}", at % 50), "pod-template-hash": format!("{:x}", at % 60)});
+        let variables: Vec<_> =
+            (0..20).map(|n| json!({"name": format!("VARIABLE_{n}"), "value": "x".repeat(100)})).collect();
+        let labels =
+            json!({"app": format!("app-{}", at % 50), "pod-template-hash": format!("{:x}", at % 60)});
         json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": format!("pod-{at}"), "namespace": "crowd", "labels": labels},

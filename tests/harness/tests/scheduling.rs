@@ -232,7 +232,9 @@ async fn case(
     let said = ask(kubeconfig, &objects).await?;
     let asked = start.elapsed();
     let doubt = if said.decision == "go" { DOUBT } else { Duration::ZERO };
-    let landing = land(plane, &objects, namespaces, doubt).await.map_err(|why| format!("seed {seed}, case {number}: {why}"))?;
+    let landing = land(plane, &objects, namespaces, doubt)
+        .await
+        .map_err(|why| format!("seed {seed}, case {number}: {why}"))?;
     Ok(Case {
         number,
         kinds: release.iter().map(|one| one.kind).collect(),
@@ -283,7 +285,9 @@ fn said(report: &Report) -> Said {
             _ => "unknown",
         },
         wont_land: findings().any(|finding| finding.consequence == Consequence::WontLand),
-        findings: findings().map(|one| (one.rule.clone(), format!("{}: {}", one.subject.name, one.message))).collect(),
+        findings: findings()
+            .map(|one| (one.rule.clone(), format!("{}: {}", one.subject.name, one.message)))
+            .collect(),
         unknown: rules
             .filter_map(|rule| match &rule.outcome {
                 Outcome::Unknown { why, .. } => Some((rule.rule.clone(), why.clone())),
@@ -330,16 +334,23 @@ async fn crowd(
     state::make_namespaces(api, &namespaces).await?;
     let mut room: Vec<_> = nodes.iter().map(|node| node.room).collect();
     let filling = Filling { share: *pick(&mut rng, &[60, 80, 90]), low: 0 };
-    let fill =
-        cluster::fillers(&mut rng, &nodes, &mut room, &[namespaces.app.clone(), namespaces.fill.clone()], filling);
+    let fill = cluster::fillers(
+        &mut rng,
+        &nodes,
+        &mut room,
+        &[namespaces.app.clone(), namespaces.fill.clone()],
+        filling,
+    );
     state::run_pods(api, &fill).await?;
-    let world = World { nodes: &nodes, room: &room, namespace: &namespaces.app, priorities: false, gentle: false };
+    let world =
+        World { nodes: &nodes, room: &room, namespace: &namespaces.app, priorities: false, gentle: false };
     let (mut waiting, mut alone) = (Vec::new(), Vec::new());
     for number in numbers {
         let mut rng = numbers_for(seed, "pod", *number);
         let pod = release::lone_pod(&mut rng, &world, &format!("p{number}"), &mut Tags::new());
         let said = ask(kubeconfig, std::slice::from_ref(&pod)).await?;
-        let place = if said.findings.iter().any(|(rule, _)| rule == RULE) { &mut waiting } else { &mut alone };
+        let place =
+            if said.findings.iter().any(|(rule, _)| rule == RULE) { &mut waiting } else { &mut alone };
         place.push((*number, pod, said));
     }
     for (_, pod, _) in &waiting {

@@ -5,7 +5,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Affinity, Condition, Taint, or_default};
-use crate::capacity::requests::{self, Allocated, AllocatedContainer, Container, Containers, Requirements, ResourceList};
+use crate::capacity::requests::{
+    self, Allocated, AllocatedContainer, Container, Containers, Requirements, ResourceList,
+};
 use crate::labels::Labels;
 
 /// A pod that is there, or that will be made.
@@ -265,7 +267,10 @@ impl PodStatus {
             allocated_resources: self.allocated_resources.clone(),
             resources: self.resources.clone(),
             conditions: conditions
-                .map(|condition| requests::Condition { kind: condition.kind.clone(), reason: condition.reason.clone() })
+                .map(|condition| requests::Condition {
+                    kind: condition.kind.clone(),
+                    reason: condition.reason.clone(),
+                })
                 .collect(),
         }
     }

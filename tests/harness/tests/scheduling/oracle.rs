@@ -151,7 +151,11 @@ impl Seen {
             let uid = text(live, "/metadata/uid");
             let number = |pointer: &str| live.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
             let own = |object: &Value| {
-                object["metadata"]["ownerReferences"].as_array().into_iter().flatten().any(|o| o["uid"] == uid)
+                object["metadata"]["ownerReferences"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .any(|o| o["uid"] == uid)
             };
             let pods: Vec<_> = self.pods.iter().filter(|pod| own(pod)).collect();
             let placed = pods.iter().all(|pod| !text(pod, "/spec/nodeName").is_empty());
@@ -187,7 +191,8 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
 /// What the scheduler says of a pod that it finds no node for.
 pub fn unschedulable(pod: &Value) -> Option<&str> {
     let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    let mut found = conditions.filter(|one| one["type"] == "PodScheduled" && one["reason"] == "Unschedulable");
+    let mut found =
+        conditions.filter(|one| one["type"] == "PodScheduled" && one["reason"] == "Unschedulable");
     found.next().and_then(|condition| condition["message"].as_str())
 }
 
@@ -215,9 +220,10 @@ fn missing(live: &Value) -> Option<String> {
             short(count("readyReplicas"), wanted)
                 .or_else(|| short(count("updatedReplicas"), (wanted - partition).max(0)))
         }
-        Some("DaemonSet") => {
-            short(count("updatedNumberScheduled").min(count("numberAvailable")), count("desiredNumberScheduled"))
-        }
+        Some("DaemonSet") => short(
+            count("updatedNumberScheduled").min(count("numberAvailable")),
+            count("desiredNumberScheduled"),
+        ),
         Some("Job") => (!is_true("Complete")).then(|| "it is not complete".to_owned()),
         Some("Pod") => {
             let done = is_true("Ready") || live["status"]["phase"] == "Succeeded";

@@ -96,8 +96,7 @@ pub fn workloads(rng: &mut Rng, world: &World, tags: &mut Tags) -> Vec<Workload>
     let mut room = world.room.to_vec();
     let mut all = Vec::new();
     for at in 0..count {
-        let workload =
-            workload(rng, &World { room: &room, ..*world }, &format!("w{at}"), count == 1, tags);
+        let workload = workload(rng, &World { room: &room, ..*world }, &format!("w{at}"), count == 1, tags);
         // The next one finds less room, by and large.
         for place in workload.eligible.iter().take(usize::try_from(workload.replicas).unwrap_or(0)) {
             room[*place].take(workload.need);
@@ -166,7 +165,9 @@ fn fields(rng: &mut Rng, workload: &mut Workload) {
         }
         "DaemonSet" => match rng.u32(0..3) {
             0 => json!({"updateStrategy": {"rollingUpdate": {"maxUnavailable": share(rng, 1)}}}),
-            1 => json!({"updateStrategy": {"rollingUpdate": {"maxSurge": share(rng, 1), "maxUnavailable": 0}}}),
+            1 => {
+                json!({"updateStrategy": {"rollingUpdate": {"maxSurge": share(rng, 1), "maxUnavailable": 0}}})
+            }
             _ => json!({}),
         },
         "Job" => json!({"completions": rng.i64(1..=5)}),
@@ -183,10 +184,16 @@ fn fields(rng: &mut Rng, workload: &mut Workload) {
 fn choose_nodes(rng: &mut Rng, world: &World, workload: &mut Workload, tags: &mut Tags) {
     let tolerations = match rng.u32(0..12) {
         0 => json!([{"operator": "Exists"}]),
-        1 => json!([{"key": "dedicated", "operator": "Equal", "value": *pick(rng, &["batch", "web"]), "effect": "NoSchedule"}]),
+        1 => {
+            json!([{"key": "dedicated", "operator": "Equal", "value": *pick(rng, &["batch", "web"]), "effect": "NoSchedule"}])
+        }
         2 => json!([{"key": "dedicated", "operator": "Exists"}, {"key": "special", "operator": "Exists"}]),
-        3 => json!([{"key": "special", "operator": "Exists", "effect": "NoExecute"}, {"key": "spot", "value": "true"}]),
-        4 => json!([{"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}]),
+        3 => {
+            json!([{"key": "special", "operator": "Exists", "effect": "NoExecute"}, {"key": "spot", "value": "true"}])
+        }
+        4 => {
+            json!([{"key": "node.kubernetes.io/unschedulable", "operator": "Exists", "effect": "NoSchedule"}])
+        }
         _ => json!([]),
     };
     if tolerations != json!([]) {
@@ -268,14 +275,19 @@ fn matches(node: &Node, term: &Value) -> bool {
     fields
         && all("matchExpressions").iter().all(|one| {
             let label = one["key"].as_str().and_then(|key| node.labels.get(key));
-            let listed = |label: &String| one["values"].as_array().into_iter().flatten().any(|value| value == label);
+            let listed =
+                |label: &String| one["values"].as_array().into_iter().flatten().any(|value| value == label);
             match one["operator"].as_str() {
                 Some("In") => label.is_some_and(listed),
                 Some("NotIn") => !label.is_some_and(listed),
                 Some("Exists") => label.is_some(),
                 Some("DoesNotExist") => label.is_none(),
-                Some("Gt") => label.and_then(|label| label.parse::<i64>().ok()).is_some_and(|is| is > number(&one["values"][0])),
-                _ => label.and_then(|label| label.parse::<i64>().ok()).is_some_and(|is| is < number(&one["values"][0])),
+                Some("Gt") => label
+                    .and_then(|label| label.parse::<i64>().ok())
+                    .is_some_and(|is| is > number(&one["values"][0])),
+                _ => label
+                    .and_then(|label| label.parse::<i64>().ok())
+                    .is_some_and(|is| is < number(&one["values"][0])),
             }
         })
 }
@@ -287,7 +299,9 @@ fn choose_neighbours(rng: &mut Rng, world: &World, workload: &mut Workload, own:
         tags.insert("podAntiAffinity");
         let selector = match rng.u32(0..6) {
             0 => json!({"matchLabels": {"app": *pick(rng, &APPS)}}),
-            1 => json!({"matchExpressions": [{"key": "role", "operator": "In", "values": [*pick(rng, &ROLES)]}]}),
+            1 => {
+                json!({"matchExpressions": [{"key": "role", "operator": "In", "values": [*pick(rng, &ROLES)]}]})
+            }
             _ => own.clone(),
         };
         let term = pod_term(rng, world, &selector, 4);
@@ -306,7 +320,8 @@ fn choose_neighbours(rng: &mut Rng, world: &World, workload: &mut Workload, own:
     }
     if rng.u32(0..5) < 2 {
         tags.insert("spread");
-        let constraints: Vec<_> = (0..*pick(rng, &[1, 1, 2])).map(|at| constraint(rng, workload, &own, at)).collect();
+        let constraints: Vec<_> =
+            (0..*pick(rng, &[1, 1, 2])).map(|at| constraint(rng, workload, &own, at)).collect();
         workload.spec["topologySpreadConstraints"] = json!(constraints);
     }
 }
@@ -375,7 +390,8 @@ fn resources(rng: &mut Rng, world: &World, workload: &mut Workload, tags: &mut T
     let near = |rng: &mut Rng, free: i64, step: i64| {
         (free / rng.i64(parts.clone()) + *pick(rng, &[0, 0, -step, -step * 2, 1])).max(step / 5)
     };
-    let mut need = Amount { pods: 1, cpu: rng.i64(1..=5) * 50, memory: rng.i64(1..=4) * 32, ..Amount::default() };
+    let mut need =
+        Amount { pods: 1, cpu: rng.i64(1..=5) * 50, memory: rng.i64(1..=4) * 32, ..Amount::default() };
     if rng.u32(0..4) > 0 {
         need.cpu = near(rng, room.cpu, 50);
     }
@@ -413,7 +429,8 @@ fn set_resources(rng: &mut Rng, workload: &mut Workload, need: Amount, tags: &mu
             before.push(json!({"name": "sidecar", "image": IMAGE, "restartPolicy": "Always", "resources": {"requests": requests(part)}}));
             if rng.bool() {
                 let own = Amount { gpu: 0, ..own };
-                before.push(json!({"name": "init", "image": IMAGE, "resources": {"requests": requests(own)}}));
+                before
+                    .push(json!({"name": "init", "image": IMAGE, "resources": {"requests": requests(own)}}));
             }
         }
         _ => {}
@@ -562,7 +579,8 @@ pub fn lone_pod(rng: &mut Rng, world: &World, name: &str, tags: &mut Tags) -> Va
     // More than most nodes have.
     let mut free: Vec<_> = world.room.iter().map(|room| room.cpu.max(0)).collect();
     free.sort_unstable();
-    let mut need = Amount { pods: 1, cpu: free[rng.usize(free.len() / 2..free.len())], memory: 64, ..Amount::default() };
+    let mut need =
+        Amount { pods: 1, cpu: free[rng.usize(free.len() / 2..free.len())], memory: 64, ..Amount::default() };
     need.cpu += *pick(rng, &[0, 1, 50, 500]);
     if rng.u32(0..3) == 0 {
         need.cpu = 50;

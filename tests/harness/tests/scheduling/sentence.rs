@@ -9,7 +9,9 @@ pub type Reasons = BTreeMap<String, Option<u32>>;
 pub fn reasons(text: &str) -> Option<Reasons> {
     let start = text.match_indices("0/").map(|(at, _)| at).find(|at| {
         let (digits, rest) = text[*at + 2..].split_at(text[*at + 2..].find(' ').unwrap_or(0));
-        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with(" nodes are available: ")
+        !digits.is_empty()
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && rest.starts_with(" nodes are available: ")
     })?;
     let rest = &text[start..];
     let end = rest.find(". ").or_else(|| rest.rfind('.'))?;

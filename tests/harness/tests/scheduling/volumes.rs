@@ -156,12 +156,21 @@ fn only(key: &str, value: &str) -> Value {
 
 async fn claim(api: &Api, namespaces: &Namespaces, name: &str, spec: Value) -> Result<(), Failed> {
     let metadata = json!({"name": name, "namespace": namespaces.app});
-    api.create(&json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})).await?;
+    api.create(
+        &json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}),
+    )
+    .await?;
     Ok(())
 }
 
 /// A claim and its volume, and waits until the two are bound.
-async fn bind(api: &Api, namespaces: &Namespaces, name: &str, mode: &str, affinity: Option<Value>) -> Result<(), Failed> {
+async fn bind(
+    api: &Api,
+    namespaces: &Namespaces,
+    name: &str,
+    mode: &str,
+    affinity: Option<Value>,
+) -> Result<(), Failed> {
     let own = format!("{}-{name}", namespaces.app);
     let mut object = volume(&own, 1, &[mode]);
     object["spec"]["csi"] = json!({"driver": DRIVER, "volumeHandle": own});
