@@ -15,6 +15,15 @@ use crate::labels::meets;
 /// `pkg/quota/v1/evaluator/core/pods.go`, v1.36).
 const MUST_BE_SAID: [&str; 6] =
     ["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
+/// Kinds that a quota may count by their plural alone (`pkg/quota/v1/evaluator/core/registry.go`, v1.36).
+pub const BY_PLURAL: [&str; 6] = [
+    "configmaps",
+    "persistentvolumeclaims",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "services",
+];
 /// What a quota with scopes may count of pods.
 const OF_PODS: [&str; 4] = ["pods", "count/pods", "cpu", "memory"];
 
@@ -84,15 +93,7 @@ impl Charge {
         let counted =
             if group.is_empty() { format!("count/{plural}") } else { format!("count/{plural}.{group}") };
         let mut amounts = ResourceList::from([(counted, Quantity::from_value(1))]);
-        let old = [
-            "configmaps",
-            "persistentvolumeclaims",
-            "replicationcontrollers",
-            "resourcequotas",
-            "secrets",
-            "services",
-        ];
-        if group.is_empty() && old.contains(&plural) {
+        if group.is_empty() && BY_PLURAL.contains(&plural) {
             amounts.insert(plural.to_owned(), Quantity::from_value(1));
         }
         Self { namespace: namespace.to_owned(), amounts, traits: Traits::default() }

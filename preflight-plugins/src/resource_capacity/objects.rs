@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::placement::describe_quota;
-use crate::capacity::quota::{Charge, Quota, ResourceQuota};
+use crate::capacity::quota::{BY_PLURAL, Charge, Quota, ResourceQuota};
 use crate::capacity::requests;
 use crate::capacity::view::Pod;
 use crate::changes::{self, Happens};
@@ -125,15 +125,7 @@ fn kind_of(name: &str) -> Option<(&str, &str)> {
     if let Some(counted) = name.strip_prefix("count/") {
         return Some(counted.split_once('.').unwrap_or((counted, "")));
     }
-    let old = [
-        "configmaps",
-        "persistentvolumeclaims",
-        "replicationcontrollers",
-        "resourcequotas",
-        "secrets",
-        "services",
-    ];
-    old.contains(&name).then_some((name, ""))
+    BY_PLURAL.contains(&name).then_some((name, ""))
 }
 
 async fn resource_of(cluster: &Reader, plural: &str, group: &str) -> Result<Option<Resource>, ClusterError> {

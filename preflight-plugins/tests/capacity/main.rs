@@ -7,13 +7,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use preflight_core::{Decision, Environments, Manifests, Preflight, Report};
+use preflight_core::Decision;
 use serde_json::{Value, json};
 
-use support::{Answer, ApiServer, Asked, ok, status, told};
+use support::cases::{Case, expect_all, list};
+use support::{ok, status};
 
 const NODES: &str = "/api/v1/nodes";
 const PODS: &str = "/api/v1/pods";
@@ -29,16 +27,6 @@ const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/nodes";
 /// Every rule that depends on where pods go.
 const OF_PODS: [&str; 5] =
     ["autoscaling-maximum", "preemption", "quota-exceeded", "requested-over-threshold", "unschedulable"];
-
-/// A state of the cluster, and what is expected of it.
-struct Case {
-    name: &'static str,
-    answers: BTreeMap<String, Answer>,
-    release: Vec<Value>,
-    environment: Value,
-    expected: (Decision, BTreeMap<String, &'static str>),
-    says: Option<&'static str>,
-}
 
 /// All is well: one node with four cores, and a Deployment that asks for one.
 fn case(name: &'static str) -> Case {
@@ -58,50 +46,7 @@ fn case(name: &'static str) -> Case {
         (METRICS, list(&[metrics(0)])),
     ];
     let answers = lists.into_iter().chain(more).map(|(path, body)| (path.to_owned(), ok(&body))).collect();
-    Case {
-        name,
-        answers,
-        release: vec![deployment("1")],
-        environment: json!({}),
-        expected: (Decision::Go, BTreeMap::new()),
-        says: None,
-    }
-}
-
-impl Case {
-    fn answers(mut self, path: &str, answer: Answer) -> Self {
-        self.answers.insert(path.to_owned(), answer);
-        self
-    }
-
-    fn lists(self, path: &str, items: &[Value]) -> Self {
-        self.answers(path, ok(&list(items)))
-    }
-
-    fn releases(mut self, objects: &[Value]) -> Self {
-        self.release = objects.to_vec();
-        self
-    }
-
-    fn environment(mut self, environment: Value) -> Self {
-        self.environment = environment;
-        self
-    }
-
-    fn is(mut self, decision: Decision, outcome: &'static str, rules: &[&str]) -> Self {
-        self.expected = (decision, rules.iter().map(|rule| ((*rule).to_owned(), outcome)).collect());
-        self
-    }
-
-    fn unknown(self, rules: &[&str]) -> Self {
-        self.is(Decision::Unknown, "unknown", rules)
-    }
-
-    /// What the report says somewhere.
-    fn says(mut self, text: &'static str) -> Self {
-        self.says = Some(text);
-        self
-    }
+    Case::new("resource-capacity", name, answers, vec![deployment("1")])
 }
 
 #[tokio::test]
@@ -194,17 +139,17 @@ async fn what_others_decide_is_unknown() {
             .says("claim devices"),
         case("too large, and nobody adds nodes")
             .releases(&[deployment("5")])
-            .is(Decision::NoGo, "failed", &["unschedulable"])
+            .fails("unschedulable")
             .says("0/1 nodes are available: 1 Insufficient cpu. cpu: short of 1 on the best node, a"),
         case("too large until a pod is gone")
             .lists(PODS, &[pod("old", "3", true)])
             .releases(&[deployment("2")])
-            .is(Decision::Go, "warning", &["unschedulable"])
+            .warns("unschedulable")
             .says("once 1 pods are gone that were told to end, shop/old"),
         case("too large, since a pod stays")
             .lists(PODS, &[pod("old", "3", false)])
             .releases(&[deployment("2")])
-            .is(Decision::NoGo, "failed", &["unschedulable"]),
+            .fails("unschedulable"),
         case("too large, and a cluster autoscaler runs")
             .releases(&[deployment("5")])
             .answers(AUTOSCALER, ok(&json!({"metadata": {"name": "cluster-autoscaler-status"}})))
@@ -216,16 +161,16 @@ async fn what_others_decide_is_unknown() {
             .unknown(&["unschedulable"])
             .says("karpenter.sh/nodepool"),
         case("too many, and nodes may be added")
-            .environment(elastic(2))
+            .environment(&elastic(2))
             .releases(&[deployment("3"), named("other", "3")])
-            .is(Decision::Go, "warning", &["unschedulable"])
+            .warns("unschedulable")
             .says("general (1 nodes, up to 1 more)"),
         case("too many, even if nodes are added")
-            .environment(elastic(1))
+            .environment(&elastic(1))
             .releases(&[deployment("3"), named("other", "3")])
             .unknown(&["unschedulable"]),
         case("too large for any of the nodes that may be added")
-            .environment(elastic(9))
+            .environment(&elastic(9))
             .releases(&[deployment("5")])
             .unknown(&["unschedulable"]),
     ])
@@ -238,87 +183,39 @@ async fn what_is_in_use_is_known_or_said_not_to_be() {
     let required = json!({"resource_thresholds": {"cpu_percent": 90, "metrics": "required"}});
     let unserved = ok(&discovery(&[group("apps", "v1", &[("deployments", "Deployment")])]));
     expect_all(vec![
-        case("enough is free").environment(limit(60)),
+        case("enough is free").environment(&limit(60)),
         case("more is in use than may be")
-            .environment(limit(40))
-            .is(Decision::NoGo, "failed", &["used-over-threshold"])
+            .environment(&limit(40))
+            .fails("used-over-threshold")
             .says("50 % of the cluster's cpu is in use, and 40 % may be"),
         case("more is requested than may be")
-            .environment(limit(60))
+            .environment(&limit(60))
             .releases(&[deployment("3")])
-            .is(Decision::NoGo, "failed", &["requested-over-threshold"])
+            .fails("requested-over-threshold")
             .says("75 % of the cluster's cpu is requested (3 of 4)"),
-        case("metrics are not served").environment(limit(90)).answers("/apis", unserved.clone()).is(
-            Decision::Go,
-            "skipped",
-            &["used-over-threshold"],
-        ),
+        case("metrics are not served")
+            .environment(&limit(90))
+            .answers("/apis", unserved.clone())
+            .is(Decision::Go, &[("used-over-threshold", "skipped")]),
         case("metrics are not served, and required")
-            .environment(required)
+            .environment(&required)
             .answers("/apis", unserved)
             .unknown(&["used-over-threshold"]),
         case("metrics are dead")
-            .environment(limit(90))
+            .environment(&limit(90))
             .answers(METRICS, status(403, "the server is gone"))
             .unknown(&["used-over-threshold"]),
         case("metrics are stale")
-            .environment(limit(90))
+            .environment(&limit(90))
             .lists(METRICS, &[metrics(3600)])
             .unknown(&["used-over-threshold"])
             .says("stale"),
         case("metrics are not of every node")
-            .environment(limit(90))
+            .environment(&limit(90))
             .lists(METRICS, &[])
             .unknown(&["used-over-threshold"]),
     ])
     .await;
-}
-
-async fn expect_all(cases: Vec<Case>) {
-    let mut wrong = Vec::new();
-    for case in cases {
-        let report = ask(&case).await;
-        let (decision, seen) = (report.verdict.decision, told(&report));
-        println!("{:<64} {decision:?} {seen:?}", case.name);
-        if (decision, seen.clone()) != case.expected {
-            wrong.push(format!(
-                "{}: {decision:?} {seen:?}, not {:?}: {}",
-                case.name, case.expected, report.verdict.headline
-            ));
-        }
-        let whole = serde_json::to_string(&report).unwrap();
-        if let Some(text) = case.says.filter(|text| !whole.contains(text)) {
-            wrong.push(format!("{}: nothing says {text:?}: {}", case.name, report.verdict.headline));
-        }
-    }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
-
-async fn ask(case: &Case) -> Report {
-    let answers = case.answers.clone();
-    let api = ApiServer::start(Arc::new(move |asked: &Asked| {
-        let path = asked.path.split('?').next().unwrap_or_default();
-        let page =
-            if asked.path.contains("continue=") { format!("{path} continued") } else { path.to_owned() };
-        answers.get(&page).cloned().unwrap_or_else(|| status(404, "not found"))
-    }))
-    .await;
-    let environments =
-        Environments::parse("e.yaml", &json!({"environments": {"e": case.environment}}).to_string()).unwrap();
-    let text = case.release.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n");
-    Preflight::new(api.cluster())
-        .environment(environments.get("e").unwrap())
-        .manifests(Manifests::parse("a.yaml", &text).unwrap())
-        .plugins(preflight_plugins::builtin())
-        .only(["resource-capacity".to_owned()])
-        .start()
-        .unwrap()
-        .finish()
-        .await
-}
-
-fn list(items: &[Value]) -> Value {
-    json!({"kind": "List", "metadata": {}, "items": items})
 }
 
 fn discovery(groups: &[Value]) -> Value {

@@ -5,7 +5,7 @@ use preflight_core::Decision;
 use serde_json::{Value, json};
 
 use crate::support::status;
-use crate::world::{APIS, Case, PODS, case, expect_all, list};
+use crate::world::{APIS, Case, PODS, Requires, case, expect_all, list};
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/shop/deployments/keeper";
 const STATEFUL_SET: &str = "/apis/apps/v1/namespaces/shop/statefulsets/keeper";

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::support::{Answer, HANGS_UP, status};
 use crate::world::{
     APIS, BINDINGS, Case, DEFINITION, MUTATING, MUTATING_BINDINGS, MUTATING_POLICIES, PODS, POLICIES,
-    SERVICE, SLICES, VALIDATING, ca_bundle, case, client, config_map, configuration, converter, definition,
-    expect_all, list, webhook, widget,
+    Requires, SERVICE, SLICES, VALIDATING, ca_bundle, case, client, config_map, configuration, converter,
+    definition, expect_all, list, webhook, widget,
 };
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/shop/deployments/keeper";

@@ -1,16 +1,15 @@
 //! A cluster in which all is well, what is done to it, and what is expected of that.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use futures::future::join_all;
-use preflight_core::{Decision, Environments, Manifests, Outcome, Preflight, Report};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, ApiServer, Asked, id, ok, status, told};
+pub use crate::support::cases::{Case, expect_all, list};
+use crate::support::{Answer, ok};
 
 pub const VALIDATING: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
 pub const MUTATING: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
@@ -26,149 +25,20 @@ pub const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslic
 pub const SETTINGS: &str = "/api/v1/namespaces/shop/configmaps/settings";
 pub const PODS: &str = "/api/v1/namespaces/shop/pods";
 
-/// A state of the cluster, and what is expected of it.
-pub struct Case {
-    name: String,
-    answers: BTreeMap<String, Answer>,
-    release: Vec<Value>,
-    operators: Value,
-    decision: Decision,
-    outcomes: Vec<(&'static str, &'static str)>,
-    passed: Vec<&'static str>,
-}
-
 /// All is well, and the release is one ConfigMap, for which a webhook is called.
 pub fn case(name: impl Into<String>) -> Case {
-    Case {
-        name: name.into(),
-        answers: healthy(),
-        release: vec![config_map("settings", "shop")],
-        operators: json!({}),
-        decision: Decision::Go,
-        outcomes: Vec::new(),
-        passed: Vec::new(),
-    }
+    Case::new("operator-health", name, healthy(), vec![config_map("settings", "shop")])
 }
 
-impl Case {
-    /// What a path is answered with.
-    pub fn answers(mut self, path: &str, answer: Answer) -> Self {
-        self.answers.insert(path.to_owned(), answer);
-        self
-    }
-
-    /// What is there.
-    pub fn holds(self, path: &str, object: &Value) -> Self {
-        self.answers(path, ok(object))
-    }
-
-    /// What a list holds.
-    pub fn lists(self, path: &str, items: &[Value]) -> Self {
-        self.holds(path, &list(items))
-    }
-
-    /// What is not there.
-    pub fn lacks(self, path: &str) -> Self {
-        self.answers(path, status(404, "not found"))
-    }
-
-    pub fn releases(mut self, release: &[Value]) -> Self {
-        self.release = release.to_vec();
-        self
-    }
-
-    pub fn requires(mut self, operator: &Value) -> Self {
-        self.operators = json!({"keeper": operator});
-        self
-    }
-
-    /// The decision, and every rule that is neither passed nor without anything to examine.
-    pub fn is(mut self, decision: Decision, outcomes: &[(&'static str, &'static str)]) -> Self {
-        self.decision = decision;
-        self.outcomes = outcomes.to_vec();
-        self
-    }
-
-    pub fn unknown(self, rules: &[&'static str]) -> Self {
-        let outcomes: Vec<_> = rules.iter().map(|rule| (*rule, "unknown")).collect();
-        self.is(Decision::Unknown, &outcomes)
-    }
-
-    pub fn fails(self, rule: &'static str) -> Self {
-        self.is(Decision::NoGo, &[(rule, "failed")])
-    }
-
-    pub fn warns(self, rule: &'static str) -> Self {
-        self.is(Decision::Go, &[(rule, "warning")])
-    }
-
-    /// Rules that are passed, not only left alone.
-    pub fn passes(mut self, rules: &[&'static str]) -> Self {
-        self.passed.extend(rules);
-        self
-    }
+/// The environment requires an operator.
+pub trait Requires {
+    fn requires(self, operator: &Value) -> Self;
 }
 
-/// Tries every case, prints what came of it, and fails if anything is not as expected.
-pub async fn expect_all(cases: Vec<Case>) {
-    let tried = cases.into_iter().map(|case| async move {
-        let report = ask(&case).await;
-        (case, report)
-    });
-    let mut wrong = Vec::new();
-    for (case, report) in join_all(tried).await {
-        let (seen, decision) = (told(&report), report.verdict.decision);
-        let expected: BTreeMap<_, _> =
-            case.outcomes.iter().map(|(rule, o)| ((*rule).to_owned(), *o)).collect();
-        let words: Vec<_> = seen.iter().map(|(rule, outcome)| format!("{rule} {outcome}")).collect();
-        println!("{:<72} {:<8} {}", case.name, format!("{decision:?}"), words.join(", "));
-        if (decision, &seen) != (case.decision, &expected) {
-            let (name, headline) = (&case.name, &report.verdict.headline);
-            wrong.push(format!(
-                "{name}: {decision:?} {seen:?}, not {:?} {expected:?}: {headline}",
-                case.decision
-            ));
-        }
-        let passed = passed(&report);
-        for rule in case.passed.iter().filter(|rule| !passed.contains(&(**rule).to_owned())) {
-            wrong.push(format!("{}: {rule} is not passed", case.name));
-        }
+impl Requires for Case {
+    fn requires(self, operator: &Value) -> Self {
+        self.environment(&json!({"operators": {"keeper": operator}}))
     }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
-
-async fn ask(case: &Case) -> Report {
-    let answers = case.answers.clone();
-    let api = ApiServer::start(Arc::new(move |asked: &Asked| {
-        let path = asked.path.split('?').next().unwrap_or_default();
-        // The second page of a list has a path of its own here.
-        let page =
-            if asked.path.contains("continue=") { format!("{path} continued") } else { path.to_owned() };
-        answers.get(&page).cloned().unwrap_or_else(|| status(404, "not found"))
-    }))
-    .await;
-    let environment = json!({"environments": {"e": {"operators": case.operators}}});
-    let environments = Environments::parse("e.yaml", &environment.to_string()).unwrap();
-    let text = case.release.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n");
-    Preflight::new(api.cluster())
-        .environment(environments.get("e").unwrap())
-        .manifests(Manifests::parse("a.yaml", &text).unwrap())
-        .plugins(preflight_plugins::builtin())
-        .only(["operator-health".to_owned()])
-        .start()
-        .unwrap()
-        .finish()
-        .await
-}
-
-fn passed(report: &Report) -> Vec<String> {
-    let rules = report.checks.iter().flat_map(|check| &check.rules);
-    let passed = rules.filter(|rule| matches!(rule.outcome, Outcome::Passed { .. }));
-    passed.map(|rule| id(&rule.rule)).collect()
-}
-
-pub fn list(items: &[Value]) -> Value {
-    json!({"kind": "List", "metadata": {}, "items": items})
 }
 
 pub fn config_map(name: &str, namespace: &str) -> Value {

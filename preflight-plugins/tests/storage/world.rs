@@ -1,13 +1,11 @@
 //! A cluster in which all is well, what is done to it, and what is expected of that.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use futures::future::join_all;
-use preflight_core::{Decision, Environments, Manifests, Outcome, Preflight, Report};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, ApiServer, Asked, id, ok, status, told};
+pub use crate::support::cases::{Case, expect_all, list};
+use crate::support::{Answer, ok};
 
 pub const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
 pub const VOLUMES: &str = "/api/v1/persistentvolumes";
@@ -23,179 +21,9 @@ pub const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/lea
 pub const SNAPSHOT: &str = "/apis/snapshot.storage.k8s.io/v1/namespaces/shop/volumesnapshots/before";
 pub const SET: &str = "/apis/apps/v1/namespaces/shop/statefulsets/db";
 
-/// A state of the cluster, and what is expected of it.
-pub struct Case {
-    name: String,
-    answers: BTreeMap<String, Answer>,
-    release: Vec<Value>,
-    environment: Value,
-    decision: Decision,
-    outcomes: Vec<(&'static str, &'static str)>,
-    passed: Vec<&'static str>,
-    unasked: Vec<&'static str>,
-    says: Option<&'static str>,
-}
-
 /// All is well, and the release is one claim of the class `fast`.
 pub fn case(name: impl Into<String>) -> Case {
-    Case {
-        name: name.into(),
-        answers: healthy(),
-        release: vec![claim(&json!({}))],
-        environment: json!({}),
-        decision: Decision::Go,
-        outcomes: Vec::new(),
-        passed: Vec::new(),
-        unasked: Vec::new(),
-        says: None,
-    }
-}
-
-impl Case {
-    /// What a path is answered with.
-    pub fn answers(mut self, path: &str, answer: Answer) -> Self {
-        self.answers.insert(path.to_owned(), answer);
-        self
-    }
-
-    /// What is there.
-    pub fn holds(self, path: &str, object: &Value) -> Self {
-        self.answers(path, ok(object))
-    }
-
-    /// What a list holds.
-    pub fn lists(self, path: &str, items: &[Value]) -> Self {
-        self.holds(path, &list(items))
-    }
-
-    pub fn releases(mut self, release: &[Value]) -> Self {
-        self.release = release.to_vec();
-        self
-    }
-
-    /// What the environment says.
-    pub fn environment(mut self, entry: &Value) -> Self {
-        self.environment = entry.clone();
-        self
-    }
-
-    /// The decision, and every rule that is neither passed nor without anything to examine.
-    pub fn is(mut self, decision: Decision, outcomes: &[(&'static str, &'static str)]) -> Self {
-        self.decision = decision;
-        self.outcomes = outcomes.to_vec();
-        self
-    }
-
-    pub fn unknown(self, rules: &[&'static str]) -> Self {
-        let outcomes: Vec<_> = rules.iter().map(|rule| (*rule, "unknown")).collect();
-        self.is(Decision::Unknown, &outcomes)
-    }
-
-    pub fn fails(self, rule: &'static str) -> Self {
-        self.is(Decision::NoGo, &[(rule, "failed")])
-    }
-
-    pub fn warns(self, rule: &'static str) -> Self {
-        self.is(Decision::Go, &[(rule, "warning")])
-    }
-
-    /// Rules that are passed, not only left alone.
-    pub fn passes(mut self, rules: &[&'static str]) -> Self {
-        self.passed.extend(rules);
-        self
-    }
-
-    /// Lists that are not asked for.
-    pub fn asks_not(mut self, paths: &[&'static str]) -> Self {
-        self.unasked.extend(paths);
-        self
-    }
-
-    /// A part of a finding's message.
-    pub fn says(mut self, text: &'static str) -> Self {
-        self.says = Some(text);
-        self
-    }
-}
-
-/// Tries every case, prints what came of it, and fails if anything is not as expected.
-pub async fn expect_all(cases: Vec<Case>) {
-    let tried = cases.into_iter().map(|case| async move {
-        let (report, asked) = ask(&case).await;
-        (case, report, asked)
-    });
-    let mut wrong = Vec::new();
-    for (case, report, asked) in join_all(tried).await {
-        let (seen, decision) = (told(&report), report.verdict.decision);
-        let expected: BTreeMap<_, _> =
-            case.outcomes.iter().map(|(rule, o)| ((*rule).to_owned(), *o)).collect();
-        let words: Vec<_> = seen.iter().map(|(rule, outcome)| format!("{rule} {outcome}")).collect();
-        println!("{:<72} {:<8} {}", case.name, format!("{decision:?}"), words.join(", "));
-        let name = &case.name;
-        if (decision, &seen) != (case.decision, &expected) {
-            let headline = &report.verdict.headline;
-            wrong.push(format!(
-                "{name}: {decision:?} {seen:?}, not {:?} {expected:?}: {headline}",
-                case.decision
-            ));
-        }
-        let passed = passed(&report);
-        for rule in case.passed.iter().filter(|rule| !passed.contains(&(**rule).to_owned())) {
-            wrong.push(format!("{name}: {rule} is not passed"));
-        }
-        let messages: Vec<_> = report
-            .checks
-            .iter()
-            .flat_map(|check| &check.findings)
-            .map(|finding| finding.message.clone())
-            .collect();
-        if let Some(text) = case.says.filter(|text| !messages.iter().any(|message| message.contains(text))) {
-            wrong.push(format!("{name}: {messages:?} do not say {text:?}"));
-        }
-        for path in case.unasked.iter().filter(|path| asked.contains(&(**path).to_owned())) {
-            wrong.push(format!("{name}: {path} is asked for"));
-        }
-    }
-    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-}
-
-async fn ask(case: &Case) -> (Report, Vec<String>) {
-    let answers = case.answers.clone();
-    let log = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let noted = Arc::clone(&log);
-    let api = ApiServer::start(Arc::new(move |asked: &Asked| {
-        let path = asked.path.split('?').next().unwrap_or_default();
-        noted.lock().unwrap().push(path.to_owned());
-        // The second page of a list has a path of its own here.
-        let page =
-            if asked.path.contains("continue=") { format!("{path} continued") } else { path.to_owned() };
-        answers.get(&page).cloned().unwrap_or_else(|| status(404, "not found"))
-    }))
-    .await;
-    let environment = json!({"environments": {"e": case.environment}});
-    let environments = Environments::parse("e.yaml", &environment.to_string()).unwrap();
-    let text = case.release.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n");
-    let report = Preflight::new(api.cluster())
-        .environment(environments.get("e").unwrap())
-        .manifests(Manifests::parse("a.yaml", &text).unwrap())
-        .plugins(preflight_plugins::builtin())
-        .only(["storage-validation".to_owned()])
-        .start()
-        .unwrap()
-        .finish()
-        .await;
-    let asked = log.lock().unwrap().clone();
-    (report, asked)
-}
-
-fn passed(report: &Report) -> Vec<String> {
-    let rules = report.checks.iter().flat_map(|check| &check.rules);
-    let passed = rules.filter(|rule| matches!(rule.outcome, Outcome::Passed { .. }));
-    passed.map(|rule| id(&rule.rule)).collect()
-}
-
-pub fn list(items: &[Value]) -> Value {
-    json!({"kind": "List", "metadata": {}, "items": items})
+    Case::new("storage-validation", name, healthy(), vec![claim(&json!({}))])
 }
 
 /// Puts these fields into an object, in place of those of the same name. What is null is taken out.

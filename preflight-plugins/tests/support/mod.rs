@@ -1,6 +1,8 @@
 //! Servers on the loopback that answer as they are told, and note what they were asked; an API server among them.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod cases;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
