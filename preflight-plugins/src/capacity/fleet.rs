@@ -119,6 +119,7 @@ pub struct Fleet {
     selectors: Vec<Selector>,
     topologies: Vec<Topology>,
     matches: RefCell<HashMap<(usize, usize), bool>>,
+    lowest_priority: i32,
 }
 
 impl Fleet {
@@ -131,7 +132,7 @@ impl Fleet {
         resources.extend(
             told.into_iter().filter(|name| !BASIC.contains(&name.as_str()) && *name != "pods").cloned(),
         );
-        Self { nodes, by_name, namespaces, resources, ..Self::default() }
+        Self { nodes, by_name, namespaces, resources, lowest_priority: i32::MAX, ..Self::default() }
     }
 
     /// The nodes.
@@ -158,6 +159,12 @@ impl Fleet {
         &self.shapes[id].shape
     }
 
+    /// The lowest priority of any shape.
+    #[must_use]
+    pub fn lowest_priority(&self) -> i32 {
+        self.lowest_priority
+    }
+
     pub(super) fn prepared(&self, id: ShapeId) -> &Prepared {
         &self.shapes[id]
     }
@@ -174,6 +181,7 @@ impl Fleet {
             }
         }
         let amounts = self.amounts(&shape.requests);
+        self.lowest_priority = self.lowest_priority.min(shape.priority);
         let group = self.group(&shape.namespace, &shape.labels);
         let near = shape.near.iter().map(|term| self.near(term)).collect();
         let apart = shape.apart.iter().map(|term| self.near(term)).collect();

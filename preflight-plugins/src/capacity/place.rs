@@ -68,7 +68,7 @@ pub struct Eviction {
 /// not asked; the scheduler goes through them as well where nothing else helps. `pin` is the only node in question, if one is.
 pub fn evict(fleet: &Fleet, state: &mut State, shape: ShapeId, pin: Option<NodeId>) -> Option<Eviction> {
     let own = fleet.shape(shape);
-    if !own.preempts {
+    if !own.preempts_any(fleet) {
         return None;
     }
     let priority = own.priority;

@@ -3,6 +3,8 @@
 //! This knows nothing of nodes and quotas: it is told which pods there are and how they are, and says what comes next.
 //! Whoever plays it through decides whether a pod is accepted and where it lands.
 
+use std::collections::{HashMap, HashSet};
+
 /// What a workload is to become.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -227,8 +229,10 @@ struct Stateful {
 
 impl Stateful {
     fn next(self, members: &[Member], partition: usize, on_delete: bool) -> Vec<Step> {
-        let slots = self.start..self.start + self.replicas;
-        let at = |slot: usize| members.iter().position(|member| member.is_there() && member.slot == slot);
+        let slots = self.start..self.start.saturating_add(self.replicas);
+        let there = members.iter().enumerate().filter(|(_, member)| member.is_there());
+        let by_slot: HashMap<usize, usize> = there.map(|(at, member)| (member.slot, at)).collect();
+        let at = |slot: usize| by_slot.get(&slot).copied();
         let has_old = members.iter().any(|member| member.generation == Generation::Old);
         let mut steps = Vec::new();
         for slot in slots.clone() {
@@ -276,17 +280,18 @@ fn daemon(
     unavailable: usize,
     on_delete: bool,
 ) -> Vec<Step> {
-    let at = |node: usize, generation: Generation| {
-        members
-            .iter()
-            .position(|member| member.is_there() && member.slot == node && member.generation == generation)
-    };
+    let mut by_node: HashMap<usize, [Option<usize>; 2]> = HashMap::new();
+    for (at, member) in members.iter().enumerate().filter(|(_, member)| member.is_there()) {
+        by_node.entry(member.slot).or_default()[usize::from(member.generation == Generation::New)] = Some(at);
+    }
+    let at = |node: usize| by_node.get(&node).copied().unwrap_or_default();
+    let wanted: HashSet<usize> = nodes.iter().copied().collect();
     let mut steps: Vec<Step> = (0..members.len())
-        .filter(|at| members[*at].is_there() && !nodes.contains(&members[*at].slot))
+        .filter(|at| members[*at].is_there() && !wanted.contains(&members[*at].slot))
         .map(Step::End)
         .collect();
     for node in nodes {
-        if at(*node, Generation::Old).is_none() && at(*node, Generation::New).is_none() {
+        if at(*node) == [None, None] {
             steps.push(Step::Make { generation: Generation::New, slot: *node });
         }
     }
@@ -296,7 +301,7 @@ fn daemon(
     let ready = |member: Option<usize>| member.is_some_and(|member| members[member].is_ready());
     let (mut replaced, mut candidates, mut busy) = (Vec::new(), Vec::new(), 0);
     for node in nodes {
-        let (old, new) = (at(*node, Generation::Old), at(*node, Generation::New));
+        let [old, new] = at(*node);
         match (old, new) {
             (Some(old), Some(_)) if surge > 0 && ready(new) => replaced.push(Step::End(old)),
             (Some(_), Some(_)) => busy += 1,

@@ -106,6 +106,8 @@ pub enum Hitch {
 /// What came of a play.
 #[derive(Debug, Clone)]
 pub struct Ending {
+    /// Whether it came to rest; if not, it has more steps than are played.
+    pub settled: bool,
     /// The workloads that do not get done.
     pub stuck: Vec<Stuck>,
     /// Whether a pod could have gone to more than one node, so that another play may end differently.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::fleet::Fleet;
 use super::requests::{self, ResourceList};
 use super::view::{NodeTerm, PodSpec, PodTerm, PreferredNode, Spread, Taint, Toleration};
 use crate::labels::{Labels, key_of, meets};
@@ -247,6 +248,12 @@ impl Shape {
             all.extend(named?);
         }
         Some(all)
+    }
+
+    /// Whether there is anybody whom it may evict.
+    #[must_use]
+    pub fn preempts_any(&self, fleet: &Fleet) -> bool {
+        self.preempts && fleet.lowest_priority() < self.priority
     }
 
     /// The first taint with one of these effects that it does not bear.

@@ -2,6 +2,7 @@
 //! finds them nodes, until everything is as it is to be or nothing moves any more.
 
 use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use fastrand::Rng;
 
@@ -71,7 +72,7 @@ impl Scene<'_> {
         evicted.dedup();
         slow.sort_unstable();
         slow.dedup();
-        Ending { stuck, had_choice, evicted, slow, state: play.state }
+        Ending { settled, stuck, had_choice, evicted, slow, state: play.state }
     }
 }
 
@@ -212,13 +213,13 @@ impl<'a> Play<'a> {
     /// Those go first that are not ready, then the cheapest, then those who share a node
     /// (`ActivePodsWithRanks`, `pkg/controller/controller_utils.go`, v1.36).
     fn end_some(&mut self, at: usize, generation: Generation, count: usize) {
-        let together = |play: &Self, actor: &Actor| {
-            let node = actor.pod.map(|pod| play.state.pod(pod).node);
-            let on = |other: &&Actor| {
-                other.member.stage == Stage::Ready && other.pod.map(|pod| play.state.pod(pod).node) == node
-            };
-            node.map_or(0, |_| play.casts[at].iter().filter(on).count())
-        };
+        let node_of = |actor: &Actor| actor.pod.map(|pod| self.state.pod(pod).node);
+        let mut together: HashMap<NodeId, usize> = HashMap::new();
+        for actor in self.casts[at].iter().filter(|actor| actor.member.stage == Stage::Ready) {
+            if let Some(node) = node_of(actor) {
+                *together.entry(node).or_default() += 1;
+            }
+        }
         let mut there: Vec<(u8, i32, Reverse<usize>, u32, usize)> = Vec::new();
         for (place, actor) in self.casts[at].iter().enumerate() {
             let rank = match actor.member.stage {
@@ -229,7 +230,8 @@ impl<'a> Play<'a> {
                 Stage::Done | Stage::Gone => continue,
             };
             if actor.member.generation == generation {
-                let together = Reverse(together(self, actor));
+                let together =
+                    Reverse(node_of(actor).map_or(0, |node| together.get(&node).copied().unwrap_or(0)));
                 there.push((rank, actor.cost, together, 0, place));
             }
         }
@@ -244,14 +246,21 @@ impl<'a> Play<'a> {
     fn schedule(&mut self) -> bool {
         let mut placed_waiting = Vec::new();
         let mut moved = false;
+        // Where one finds no node, no other of its shape does before something leaves.
+        let mut hopeless: HashSet<ShapeId> = HashSet::new();
         for Turn { who, .. } in self.queue() {
             match who {
                 Who::Ours(at, place) if self.casts[at][place].member.stage == Stage::Pending => {
                     let (shape, pin) = (self.casts[at][place].shape, self.pin(at, place));
+                    if pin.is_none() && hopeless.contains(&shape) {
+                        continue;
+                    }
                     if let Some(pod) = self.seat(shape, pin) {
                         self.casts[at][place].pod = Some(pod);
                         self.casts[at][place].member.stage = Stage::Ready;
                         moved = true;
+                    } else if pin.is_none() && self.only_loses(shape) {
+                        hopeless.insert(shape);
                     }
                 }
                 Who::Ours(..) => {}
@@ -269,6 +278,12 @@ impl<'a> Play<'a> {
             self.waiting.remove(place);
         }
         moved
+    }
+
+    /// Whether pods that are placed can only take room away from those of a shape.
+    fn only_loses(&self, shape: ShapeId) -> bool {
+        let shape = self.fleet.shape(shape);
+        shape.near.is_empty() && shape.spread.is_empty() && !shape.preempts_any(self.fleet)
     }
 
     /// Who waits for a node, in the order in which they are looked at.

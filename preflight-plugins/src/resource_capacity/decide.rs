@@ -100,6 +100,10 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
             end = ending.state;
             Placement::Found
         }
+        Verdict::TooLong => Placement::Unknown {
+            why: "the rollout has more steps than are played through".to_owned(),
+            advice: "raise maxSurge or maxUnavailable, or release fewer workloads at once",
+        },
         Verdict::Depends { well, of, stuck } => Placement::Unknown {
             why: format!(
                 "whether {} fits depends on where the scheduler puts the pods: in {} of {of} plays it does not",
@@ -218,6 +222,7 @@ fn elastic(
             beyond("whether it fits onto the declared maximum depends on where pods are put")
         }
         Verdict::Stuck { .. } => beyond("no placement is found inside the declared maximum either"),
+        Verdict::TooLong => beyond("the rollout has more steps than are played through"),
     })
 }
 

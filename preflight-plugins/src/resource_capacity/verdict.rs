@@ -31,6 +31,8 @@ pub(super) enum Verdict {
     Lands(Ending, Aside),
     /// However they are placed, or in none of the ways that were tried.
     Stuck { ending: Ending, stuck: Vec<Stuck>, proven: bool },
+    /// That cannot be told: there are more steps than are played.
+    TooLong,
     /// That depends on where the scheduler puts them.
     Depends { well: usize, of: usize, stuck: Vec<Stuck> },
 }
@@ -50,6 +52,9 @@ pub(super) fn judge(scene: &Scene<'_>) -> Verdict {
     let mut endings: Vec<Ending> = Vec::new();
     for (policy, seed) in PLAYS {
         let ending = scene.play(policy, seed);
+        if !ending.settled {
+            return Verdict::TooLong;
+        }
         let clear = !ending.had_choice;
         endings.push(ending);
         if clear || (endings.len() > 2 && begun.elapsed() > BUDGET) {

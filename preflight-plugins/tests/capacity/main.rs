@@ -177,6 +177,37 @@ async fn what_others_decide_is_unknown() {
     .await;
 }
 
+/// Numbers that nobody means come to an end as well.
+#[tokio::test]
+async fn large_numbers_come_to_an_end() {
+    let many = |replicas: Value| {
+        let mut deployment = deployment("10m");
+        deployment["spec"]["replicas"] = replicas;
+        deployment
+    };
+    let daemon = json!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": many(json!(1))["spec"],
+    });
+    let nodes: Vec<Value> = (0..2000)
+        .map(|at| {
+            let mut node = node();
+            node["metadata"]["name"] = json!(format!("n{at}"));
+            node
+        })
+        .collect();
+    expect_all(vec![
+        case("as many pods as a number has room for").releases(&[many(json!(300_000))]).fails("unschedulable"),
+        case("a number that is none").releases(&[many(json!(-1))]),
+        case("a DaemonSet on many nodes")
+            .answers("/apis", ok(&discovery(&[group("apps", "v1", &[("daemonsets", "DaemonSet")])])))
+            .lists(NODES, &nodes)
+            .releases(&[daemon]),
+        case("no nodes").lists(NODES, &[]).fails("unschedulable").says("no nodes available to schedule pods"),
+    ])
+    .await;
+}
+
 #[tokio::test]
 async fn what_is_in_use_is_known_or_said_not_to_be() {
     let limit = |percent: u8| json!({"resource_thresholds": {"cpu_percent": percent}});
