@@ -38,6 +38,8 @@ pub struct NodeInfo {
     pub max_pods: i64,
     /// How many volumes each driver attaches to it.
     pub attach_limits: BTreeMap<String, u64>,
+    /// The node after which it will be, if it is still to come.
+    pub like: Option<String>,
 }
 
 impl NodeInfo {
@@ -53,6 +55,7 @@ impl NodeInfo {
             max_pods: allocatable.get("pods").copied().unwrap_or_default().value(),
             allocatable,
             attach_limits: BTreeMap::new(),
+            like: None,
         }
     }
 }
@@ -301,11 +304,18 @@ impl Fleet {
                         Reason::NotNamed
                     });
                 }
+                // The kubelet takes a pod that names its node (`pkg/kubelet/lifecycle/predicate.go`, v1.36).
+                if !shape.node_name.is_empty() {
+                    let stays = shape.repelled(&node.taints, &["NoExecute"]).is_none();
+                    return match (shape.node_name == node.name, stays, selected[at]) {
+                        (false, ..) => Some(Reason::NodeName),
+                        (_, false, _) => Some(Reason::Taint),
+                        (.., false) => Some(Reason::Affinity),
+                        _ => None,
+                    };
+                }
                 if node.cordoned && !bears_cordon {
                     return Some(Reason::Cordoned);
-                }
-                if !shape.node_name.is_empty() && shape.node_name != node.name {
-                    return Some(Reason::NodeName);
                 }
                 if !borne[at] {
                     return Some(Reason::Taint);

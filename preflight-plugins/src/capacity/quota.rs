@@ -210,6 +210,14 @@ impl Quota {
         changed
     }
 
+    /// The same with the bounds and scopes of another, and what is used of that where this one did not count it.
+    #[must_use]
+    pub fn with_bounds_of(&self, other: &Self) -> Self {
+        let mut changed = other.clone();
+        changed.used.extend(self.used.iter().map(|(name, amount)| (name.clone(), *amount)));
+        changed
+    }
+
     /// Names of what it counts and of which nothing is known yet.
     pub fn uncounted(&self) -> impl Iterator<Item = &str> {
         self.hard.keys().filter(|name| !self.used.contains_key(*name)).map(String::as_str)

@@ -121,6 +121,8 @@ impl<'a> Play<'a> {
     fn control(&mut self) -> bool {
         let mut order: Vec<usize> = (0..self.casts.len()).collect();
         self.rng.shuffle(&mut order);
+        // Pods of their own are made when they are applied, before any controller does anything.
+        order.sort_by_key(|at| self.scene.workloads[*at].plan != Plan::Single);
         let mut moved = false;
         for at in order {
             let members: Vec<Member> = self.casts[at].iter().map(|actor| actor.member.clone()).collect();
@@ -180,8 +182,11 @@ impl<'a> Play<'a> {
     fn retry(&mut self) -> bool {
         let mut moved = false;
         for at in 0..self.casts.len() {
+            // Nobody applies a pod of its own again.
+            let is_retried = self.scene.workloads[at].plan != Plan::Single;
             for actor in 0..self.casts[at].len() {
-                if self.casts[at][actor].member.stage == Stage::Refused && self.let_in(at, actor) {
+                let is_refused = self.casts[at][actor].member.stage == Stage::Refused;
+                if is_retried && is_refused && self.let_in(at, actor) {
                     self.ending.2.push(at);
                     moved = true;
                 }
@@ -205,7 +210,12 @@ impl<'a> Play<'a> {
         if matches!(stage, Stage::Pending | Stage::Unready | Stage::Ready)
             && let Some(mold) = self.scene.workloads[at].mold(generation)
         {
-            self.quotas.iter_mut().for_each(|quota| quota.charge(&mold.charge, false));
+            let mut charge = mold.charge.clone();
+            if to == Stage::Done {
+                // Ended pods are counted as objects until they are gone.
+                charge.amounts.remove("count/pods");
+            }
+            self.quotas.iter_mut().for_each(|quota| quota.charge(&charge, false));
         }
         self.casts[at][actor].member.stage = to;
     }

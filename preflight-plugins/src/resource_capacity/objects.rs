@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use preflight_core::cluster::{ClusterError, Listed, Reader, Resource};
 use preflight_core::manifests::Object;
-use preflight_core::release::{Action, Planned, Projected, Release};
+use preflight_core::release::{Live, Planned, Projected, Release};
 use preflight_core::{Quantity, RuleCheck, Subject};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::placement::describe_quota;
 use crate::capacity::quota::{BY_PLURAL, Charge, Quota, ResourceQuota};
-use crate::capacity::requests;
+use crate::capacity::requests::{self, ResourceList};
 use crate::capacity::view::Pod;
 use crate::changes::{self, Happens};
 use crate::storage::{self, Claim, NewClaim, StorageClass};
@@ -82,9 +82,12 @@ async fn count(
     pods: &Listed<Pod>,
 ) -> Result<BTreeMap<String, Quantity>, String> {
     let mut counted: BTreeMap<String, Quantity> = BTreeMap::new();
-    let of_pods = pods.iter().filter(|(namespace, _, pod)| *namespace == quota.namespace && !pod.has_ended());
+    let of_pods = pods.iter().filter(|(namespace, _, _)| *namespace == quota.namespace);
     for (namespace, _, pod) in of_pods {
-        let charge = Charge::pod(namespace, &pod.spec, &requests::requests(&pod.spec.containers()));
+        let mut charge = Charge::pod(namespace, &pod.spec, &requests::requests(&pod.spec.containers()));
+        if pod.has_ended() {
+            charge.amounts.retain(|name, _| name == "count/pods");
+        }
         if quota.covers(&charge.traits) {
             for (name, amount) in charge.amounts {
                 let sum = counted.entry(name).or_default();
@@ -135,94 +138,167 @@ async fn resource_of(cluster: &Reader, plural: &str, group: &str) -> Result<Opti
     Ok(found.map(|served| served.resource.clone()))
 }
 
-/// Asks the quotas for each object that the release makes, in order, and counts those that go through.
-pub(super) fn examine(rule: &mut RuleCheck<'_>, release: &Release, quotas: &mut [Quota]) {
+/// Asks the quotas for each object that the release makes or lets grow, in order, and counts what goes through. What a
+/// quota of the release says counts from there on. Gives the quotas as they will be.
+pub(super) fn examine(
+    rule: &mut RuleCheck<'_>,
+    release: &Release,
+    live: &Listed<ResourceQuota>,
+    after: Vec<Quota>,
+    claims: &[NewClaim<'_>],
+) -> Vec<Quota> {
+    let mut now: Vec<Quota> =
+        live.iter().map(|(namespace, name, quota)| Quota::live(namespace, name, quota)).collect();
+    let mut brought: Vec<(String, String)> = Vec::new();
     for planned in release.objects() {
-        let Some((namespace, charges)) = charges(planned, release) else { continue };
-        for (charge, what) in charges {
-            match quotas.iter().find_map(|quota| quota.refuses(&charge)) {
-                Some(excess) => {
-                    let id = planned.object.id();
-                    let message = format!("{what} {id} cannot be made: {excess}");
-                    rule.predict(
-                        Subject::object(&planned.object),
-                        message,
-                        describe_quota(&namespace, &excess.quota),
-                    );
+        let Some(namespace) = planned.namespace.clone() else { continue };
+        if planned.object.kind() == "ResourceQuota" && planned.object.group().is_empty() {
+            let name = planned.object.display_name();
+            if let Some(quota) = after.iter().find(|quota| quota.namespace == namespace && quota.name == name)
+            {
+                let before = now.iter().position(|known| known.namespace == namespace && known.name == name);
+                match before {
+                    Some(at) => now[at] = now[at].with_bounds_of(quota),
+                    None => now.push(quota.clone()),
                 }
-                None => quotas.iter_mut().for_each(|quota| quota.charge(&charge, true)),
+                brought.push((namespace, name.to_owned()));
+            }
+            continue;
+        }
+        for (charge, what) in charges(planned, release, claims) {
+            let Some(excess) = now.iter().find_map(|quota| quota.refuses(&charge)) else {
+                now.iter_mut().for_each(|quota| quota.charge(&charge, true));
+                continue;
+            };
+            let message = format!("{what} cannot be made: {excess}");
+            let remedy = describe_quota(&namespace, &excess.quota);
+            if brought.contains(&(namespace.clone(), excess.quota.clone())) {
+                let why = format!(
+                    "{message}; whether the quota counts by then is not sure, as it is applied just before"
+                );
+                rule.unknown(why, remedy.on_one_line());
+            } else if what.starts_with(SET) && has_history(planned) {
+                let why = format!("{message}; whether a former one is used again is not looked at");
+                rule.unknown(why, remedy.on_one_line());
+            } else {
+                rule.predict(Subject::object(&planned.object), message, remedy);
             }
         }
     }
+    // What is used counts on, for the pods that controllers make from now on.
+    after
+        .into_iter()
+        .map(|quota| {
+            let known =
+                now.iter().find(|known| known.namespace == quota.namespace && known.name == quota.name);
+            known.cloned().unwrap_or(quota)
+        })
+        .collect()
+}
+
+/// How the ReplicaSet of a Deployment is told.
+const SET: &str = "the ReplicaSet of";
+
+/// Whether a Deployment has had more than one template.
+fn has_history(planned: &Planned) -> bool {
+    let Live::Present(live) = &planned.live else { return false };
+    let revision = live["metadata"]["annotations"]["deployment.kubernetes.io/revision"].as_str();
+    revision.is_some_and(|revision| revision != "1")
 }
 
 /// What an object counts for beside its pods, and in what words.
-fn charges(planned: &Planned, release: &Release) -> Option<(String, Vec<(Charge, &'static str)>)> {
-    let (resource, namespace) = (planned.serving.resource()?, planned.namespace.clone()?);
+fn charges(planned: &Planned, release: &Release, claims: &[NewClaim<'_>]) -> Vec<(Charge, String)> {
+    let (Some(resource), Some(namespace)) = (planned.serving.resource(), planned.namespace.as_deref()) else {
+        return Vec::new();
+    };
     let object: &Object = &planned.object;
+    let id = object.id();
     let mut all = Vec::new();
-    if planned.action == Action::Create {
+    match &planned.live {
         // Pods are counted when they are played through, claims with those that are made of templates.
-        if !matches!(object.kind(), "Pod" | "PersistentVolumeClaim") {
-            let mut charge = Charge::object(&namespace, &resource.plural, &resource.group);
-            more_of(object, &planned.effective, &mut charge);
-            all.push((charge, ""));
+        Live::Absent if !matches!(object.kind(), "Pod" | "PersistentVolumeClaim") => {
+            let mut charge = Charge::object(namespace, &resource.plural, &resource.group);
+            charge.amounts.extend(ports_of(object, &planned.effective));
+            all.push((charge, format!("the object {id}")));
         }
+        Live::Present(live) => {
+            let merged = changes::merged(planned, release.method());
+            let more = growth(&grown(object, live), &grown(object, &merged));
+            if !more.is_empty() {
+                let charge = Charge { namespace: namespace.to_owned(), amounts: more, ..Charge::default() };
+                all.push((charge, format!("what {id} is to become")));
+            }
+        }
+        _ => {}
     }
     let makes_set = object.group() == "apps" && object.kind() == "Deployment";
     if makes_set && changes::rollout(planned, release.method()).template == Happens::Yes {
-        all.push((Charge::object(&namespace, "replicasets", "apps"), "the ReplicaSet of"));
+        all.push((Charge::object(namespace, "replicasets", "apps"), format!("{SET} {id}")));
     }
-    let told =
-        all.into_iter().map(|(charge, what)| (charge, if what.is_empty() { "the object" } else { what }));
-    Some((namespace, told.collect()))
+    for claim in claims.iter().filter(|claim| std::ptr::eq(claim.of.planned, planned)) {
+        for _ in 0..claim.of.count.unwrap_or(1) {
+            all.push((charge_of(claim), format!("the claim {}/{}", claim.of.namespace, claim.of.name)));
+        }
+    }
+    all
+}
+
+/// What an object counts for that may grow while it is there.
+fn grown(object: &Object, value: &Value) -> ResourceList {
+    if object.group().is_empty() && object.kind() == "PersistentVolumeClaim" {
+        let spec = &value["spec"];
+        let size =
+            spec["resources"]["requests"]["storage"].as_str().and_then(|size| Quantity::parse(size).ok());
+        return storage_of(size.unwrap_or_default(), spec["storageClassName"].as_str());
+    }
+    ports_of(object, value)
+}
+
+/// By how much more it counts (`SubtractWithNonNegativeResult`, `staging/src/k8s.io/apiserver/pkg/quota/v1/resources.go`,
+/// v1.36).
+fn growth(before: &ResourceList, after: &ResourceList) -> ResourceList {
+    let more = after.iter().map(|(name, amount)| {
+        (name.clone(), amount.saturating_sub(before.get(name).copied().unwrap_or_default()))
+    });
+    more.filter(|(_, more)| !more.is_zero() && !more.is_negative()).collect()
 }
 
 /// What Services count for beside being one (`pkg/quota/v1/evaluator/core/services.go`, v1.36).
-fn more_of(object: &Object, effective: &Value, charge: &mut Charge) {
+fn ports_of(object: &Object, value: &Value) -> ResourceList {
+    let mut amounts = ResourceList::new();
     if object.group() != "" || object.kind() != "Service" {
-        return;
+        return amounts;
     }
-    let spec = &effective["spec"];
+    let spec = &value["spec"];
     let ports = i64::try_from(spec["ports"].as_array().map_or(0, Vec::len)).unwrap_or(0);
     let kind = spec["type"].as_str().unwrap_or("ClusterIP");
     if kind == "LoadBalancer" {
-        charge.amounts.insert("services.loadbalancers".to_owned(), Quantity::from_value(1));
+        amounts.insert("services.loadbalancers".to_owned(), Quantity::from_value(1));
     }
     if kind == "NodePort" || (kind == "LoadBalancer" && spec["allocateLoadBalancerNodePorts"] != false) {
-        charge.amounts.insert("services.nodeports".to_owned(), Quantity::from_value(ports));
+        amounts.insert("services.nodeports".to_owned(), Quantity::from_value(ports));
     }
-}
-
-/// Asks the quotas for the claims that the release makes, and counts those that go through.
-pub(super) fn examine_claims(rule: &mut RuleCheck<'_>, claims: &[NewClaim<'_>], quotas: &mut [Quota]) {
-    for claim in claims {
-        let charge = charge_of(claim);
-        for _ in 0..claim.of.count.unwrap_or(1) {
-            let Some(excess) = quotas.iter().find_map(|quota| quota.refuses(&charge)) else {
-                quotas.iter_mut().for_each(|quota| quota.charge(&charge, true));
-                continue;
-            };
-            let (namespace, name) = (&claim.of.namespace, &claim.of.name);
-            let message = format!("the claim {namespace}/{name} cannot be made: {excess}");
-            let subject = Subject::at(&claim.of.planned.object, &claim.of.path);
-            rule.predict(subject, message, describe_quota(namespace, &excess.quota));
-            break;
-        }
-    }
+    amounts
 }
 
 /// `pkg/quota/v1/evaluator/core/persistent_volume_claims.go`, v1.36.
 fn charge_of(claim: &NewClaim<'_>) -> Charge {
     let mut charge = Charge::object(&claim.of.namespace, "persistentvolumeclaims", "");
-    let size = claim.size().unwrap_or_default();
-    charge.amounts.insert("requests.storage".to_owned(), size);
-    if let Some(class) = claim.class.as_deref().filter(|class| !class.is_empty()) {
-        let of_class = format!("{class}.storageclass.storage.k8s.io");
-        charge.amounts.insert(format!("{of_class}/requests.storage"), size);
-        charge.amounts.insert(format!("{of_class}/persistentvolumeclaims"), Quantity::from_value(1));
+    let class = claim.class.as_deref();
+    charge.amounts.extend(storage_of(claim.size().unwrap_or_default(), class));
+    if let Some(class) = class.filter(|class| !class.is_empty()) {
+        let name = format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims");
+        charge.amounts.insert(name, Quantity::from_value(1));
     }
     charge
+}
+
+fn storage_of(size: Quantity, class: Option<&str>) -> ResourceList {
+    let mut amounts = ResourceList::from([("requests.storage".to_owned(), size)]);
+    if let Some(class) = class.filter(|class| !class.is_empty()) {
+        amounts.insert(format!("{class}.storageclass.storage.k8s.io/requests.storage"), size);
+    }
+    amounts
 }
 
 /// The claims that the release makes; asks for those that are there only where it has any.

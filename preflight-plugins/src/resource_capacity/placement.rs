@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use preflight_core::cluster::Reader;
-use preflight_core::release::{Projected, Release};
+use preflight_core::manifests::ObjectId;
+use preflight_core::release::{Live, Projected, Release};
 use preflight_core::{Context, Examination, FieldPath, Remediation, Rule, RuleCheck, Subject, Undecided};
 
 use super::decide::{Decided, Inputs, Obstacle, Placement, amount_of, decide};
 use super::reading::Read;
 use super::settings::{Capacity, ResourceThresholds};
 use super::volumes::Storage;
-use super::workloads::{Scalers, Unclear, Wanted, wanted};
+use super::workloads::{Kind, Scalers, Unclear, Wanted, wanted};
 use super::{
     AUTOSCALING_MAXIMUM, CLASS_MISSING, LIMIT_RANGE, PREEMPTION, QUOTA_EXCEEDED, REQUESTED_OVER_THRESHOLD,
     UNSCHEDULABLE, autoscalers, config_maps, objects, volumes,
@@ -19,6 +20,7 @@ use crate::capacity::admit::{Refusal, Rules};
 use crate::capacity::reason::{Histogram, Reason};
 use crate::capacity::scene::Hitch;
 use crate::capacity::shortfall::Shortfall;
+use crate::changes::Happens;
 use crate::labels::Labels;
 use crate::storage::NewClaim;
 
@@ -70,7 +72,10 @@ pub(super) async fn examine(
             pods.as_ref().unwrap_or(&none),
             scalers.as_ref().unwrap_or(&no_scalers),
         ) {
-            Ok(Some(wanted)) => all.push(wanted),
+            Ok(Some(mut wanted)) => {
+                too_early(&mut wanted, release);
+                all.push(wanted);
+            }
             Ok(None) => {}
             Err(why) => unclear.push(why),
         }
@@ -97,13 +102,11 @@ pub(super) async fn examine(
     let mut quotas = Vec::new();
     if let Some(live) = check.need(&[&QUOTA_EXCEEDED], read.quotas.clone()) {
         let (known, uncounted) = objects::quotas(cluster, &live, release, &pods).await;
-        quotas = known;
+        quotas = objects::examine(&mut quota_rule, release, &live, known, &claims);
         for uncounted in uncounted {
             quota_rule.unknown(uncounted.why, "see `kubectl describe resourcequota`");
         }
     }
-    objects::examine(&mut quota_rule, release, &mut quotas);
-    objects::examine_claims(&mut quota_rule, &claims, &mut quotas);
     let counted = quotas.len();
     // Whether quotas let the pods in step by step depends on where they go.
     let Some(nodes) = check.need(OF_PODS, read.nodes.clone()) else { return placed };
@@ -165,6 +168,30 @@ fn admission_rules(check: &Examination, read: &Read) -> Option<Rules> {
     Some(rules)
 }
 
+/// Nobody applies a pod of its own again, so the classes that it names must be there when it is applied.
+fn too_early(wanted: &mut Wanted, release: &Release) {
+    if wanted.kind != Kind::Pod {
+        return;
+    }
+    let place = |id: &ObjectId| release.objects().iter().position(|planned| planned.object.id() == id);
+    let own = place(wanted.object.id());
+    let comes_later = |group: &str, kind: &str, name: &str| {
+        let mut classes = release.of_kind(group, kind);
+        classes.any(|(at, class)| {
+            class.object.name() == Some(name) && matches!(class.live, Live::Absent) && Some(at) > own
+        })
+    };
+    let (priority, runtime) = (&wanted.pods.spec.priority_class_name, &wanted.pods.spec.runtime_class_name);
+    let mut refusals = Vec::new();
+    if comes_later("scheduling.k8s.io", "PriorityClass", priority) {
+        refusals.push(Refusal::NoPriorityClass(priority.clone()));
+    }
+    if comes_later("node.k8s.io", "RuntimeClass", runtime) {
+        refusals.push(Refusal::NoRuntimeClass(runtime.clone()));
+    }
+    wanted.pods.refusals.extend(refusals);
+}
+
 /// What the API server refuses of each pod and claim.
 fn admission(check: &Examination, all: &[Wanted], claims: &[NewClaim<'_>], rules: &Rules) {
     let mut limits = check.rule(&LIMIT_RANGE);
@@ -173,33 +200,32 @@ fn admission(check: &Examination, all: &[Wanted], claims: &[NewClaim<'_>], rules
         limits.examined();
         classes.examined();
         for refusal in wanted.refusals() {
-            let id = wanted.object.id();
+            let message = format!("no pod of {} can be made: {refusal}", wanted.object.id());
             let namespace = &wanted.namespace;
-            match refusal {
+            let (rule, field, remedy) = match refusal {
                 Refusal::Limit(..) | Refusal::AboveLimit(_) => {
                     let remedy =
                         Remediation::new("Bring requests and limits within what the namespace allows")
                             .command(format!("kubectl describe limitrange -n {namespace}"));
-                    let message = format!("no pod of {id} can be made: {refusal}");
-                    limits.predict(subject(wanted, "containers[0].resources"), message, remedy);
+                    (&mut limits, "containers[0].resources", remedy)
                 }
                 Refusal::NoPriorityClass(_) => {
-                    let remedy = Remediation::new("Create it, or name one that exists")
+                    let remedy = Remediation::new("Create it before, or name one that exists")
                         .command("kubectl get priorityclasses");
-                    classes.predict(
-                        subject(wanted, "priorityClassName"),
-                        format!("no pod of {id} can be made: {refusal}"),
-                        remedy,
-                    );
+                    (&mut classes, "priorityClassName", remedy)
                 }
                 Refusal::NoRuntimeClass(_) | Refusal::Contradiction(_) => {
-                    let remedy = Remediation::new("Create it, or name one that exists")
+                    let remedy = Remediation::new("Create it before, or name one that exists")
                         .command("kubectl get runtimeclasses -o yaml");
-                    classes.predict(
-                        subject(wanted, "runtimeClassName"),
-                        format!("no pod of {id} can be made: {refusal}"),
-                        remedy,
-                    );
+                    (&mut classes, "runtimeClassName", remedy)
+                }
+            };
+            match wanted.makes {
+                Happens::Yes => rule.predict(subject(wanted, field), message, remedy),
+                Happens::No(why) => rule.warn(subject(wanted, field), format!("{message}; {why}"), remedy),
+                Happens::Perhaps(why) => {
+                    let why = format!("{message}, and whether one is made is not known: {why}");
+                    rule.unknown(why, remedy.on_one_line());
                 }
             }
         }

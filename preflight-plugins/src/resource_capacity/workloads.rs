@@ -25,6 +25,8 @@ pub(super) struct Wanted {
     pub(super) pods: Admitted,
     /// Whether its template changes; the reason where that cannot be told.
     pub(super) changes: Changes,
+    /// Whether pods are made for it now.
+    pub(super) makes: Happens,
     /// The pods that it has.
     pub(super) own: Vec<Own>,
     /// By how many of its pods an autoscaler will have at least, and at most.
@@ -46,6 +48,8 @@ pub(super) enum Changes {
 pub(super) struct Scaled {
     pub(super) by: String,
     pub(super) max: usize,
+    /// Whether it will have more pods than the release says.
+    pub(super) raises: bool,
 }
 
 /// A pod that a workload has.
@@ -179,8 +183,13 @@ pub(super) fn wanted(
         kind,
         pods: pods_wanted,
         changes: if live.is_none() { Changes::Yes } else { changed },
+        makes: rollout.pods,
         own,
-        scaled: scaler.map(|scaler| Scaled { by: scaler.name.clone(), max: scaler.max }),
+        scaled: scaler.map(|scaler| Scaled {
+            by: scaler.name.clone(),
+            max: scaler.max,
+            raises: spec["replicas"].as_u64().is_some_and(|written| written < scaler.min as u64),
+        }),
         claims,
     };
     wanted.label(live);
@@ -326,8 +335,11 @@ fn own_pods(
     let current = current_revision(kind, live, &all);
     all.into_iter()
         .map(|(called, pod)| {
-            let same = changes == Changes::No
-                && (kind == "Pod" || current.as_deref().is_none_or(|current| revision(pod) == current));
+            // These leave their pods as they are, whatever becomes of the template.
+            let fixed = matches!(kind, "ReplicaSet" | "ReplicationController");
+            let same = fixed
+                || changes == Changes::No
+                    && (kind == "Pod" || current.as_deref().is_none_or(|current| revision(pod) == current));
             let stage = match (pod.spec.node_name.is_empty(), pod.is_ready()) {
                 (true, _) => Stage::Pending,
                 // What keeps a pod of the present template from getting ready is not a question of room.

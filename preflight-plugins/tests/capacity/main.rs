@@ -197,7 +197,9 @@ async fn large_numbers_come_to_an_end() {
         })
         .collect();
     expect_all(vec![
-        case("as many pods as a number has room for").releases(&[many(json!(300_000))]).fails("unschedulable"),
+        case("as many pods as a number has room for")
+            .releases(&[many(json!(300_000))])
+            .fails("unschedulable"),
         case("a number that is none").releases(&[many(json!(-1))]),
         case("a DaemonSet on many nodes")
             .answers("/apis", ok(&discovery(&[group("apps", "v1", &[("daemonsets", "DaemonSet")])])))
