@@ -184,13 +184,51 @@ fn loses(before: &Value, wanted: &Value) -> bool {
 fn holds(there: &Value, wanted: &Value) -> bool {
     match (there, wanted) {
         (_, Value::Null) => true,
-        (Value::Object(there), Value::Object(wanted)) => wanted.iter().all(|(key, value)| {
-            there.get(key).map_or_else(|| says_nothing(value), |there| holds(there, value))
-        }),
+        (Value::Object(there), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, value)| match there.get(key) {
+                None => says_nothing(value) || is_left_out(key, value),
+                Some(there) if QUANTITIES.contains(&key.as_str()) => holds_quantities(there, value),
+                Some(there) => holds(there, value),
+            })
+        }
         (Value::Array(there), Value::Array(wanted)) => {
             there.len() == wanted.len()
                 && there.iter().zip(wanted).all(|(there, wanted)| holds(there, wanted))
         }
+        (there, wanted) => there == wanted,
+    }
+}
+
+/// Fields that hold quantities, or maps of them.
+const QUANTITIES: [&str; 5] = ["requests", "limits", "overhead", "sizeLimit", "divisor"];
+/// Fields of pods that are left out when they hold nothing, so that writing that is no change (`omitempty` without a
+/// pointer, `staging/src/k8s.io/api/core/v1/types.go`, v1.36).
+const LEFT_OUT: [&str; 14] = [
+    "value",
+    "hostNetwork",
+    "hostPID",
+    "hostIPC",
+    "readOnly",
+    "medium",
+    "stdin",
+    "stdinOnce",
+    "tty",
+    "subPath",
+    "workingDir",
+    "subPathExpr",
+    "fsType",
+    "hostIP",
+];
+
+fn is_left_out(key: &str, value: &Value) -> bool {
+    LEFT_OUT.contains(&key) && (value == false || value == "")
+}
+
+fn holds_quantities(there: &Value, wanted: &Value) -> bool {
+    match (there, wanted) {
+        (Value::Object(there), Value::Object(wanted)) => wanted.iter().all(|(key, value)| {
+            there.get(key).map_or_else(|| says_nothing(value), |there| holds_quantities(there, value))
+        }),
         (there, wanted) => {
             there == wanted || quantity(there).is_some_and(|has| quantity(wanted) == Some(has))
         }
@@ -219,11 +257,55 @@ pub(crate) fn merged(planned: &Planned, method: Method) -> Value {
         return (*planned.effective).clone();
     };
     let mut all = (**live).clone();
-    if matches!(method, Method::Client | Method::Argocd) {
-        lose(&mut all, live, &planned.effective);
+    let owned = if method == Method::Server { owned(live) } else { None };
+    match (&owned, method) {
+        (_, Method::Client | Method::Argocd) => lose(&mut all, live, &planned.effective),
+        (Some(owned), _) => drop_owned(&mut all, owned, &planned.effective),
+        _ => {}
     }
     merge(&mut all, &planned.effective);
+    if method != Method::Create {
+        keep_resources(&mut all, live, owned.as_ref());
+    }
     all
+}
+
+/// Takes out of `all` what server-side apply has written before, and `wanted` no longer says. Lists are as written.
+fn drop_owned(all: &mut Value, owned: &Value, wanted: &Value) {
+    let (Value::Object(all), Value::Object(owned)) = (all, owned) else { return };
+    for (key, below) in owned {
+        let Some(field) = key.strip_prefix("f:") else { continue };
+        match (wanted.get(field), all.get_mut(field)) {
+            (None, _) => {
+                all.remove(field);
+            }
+            (Some(wanted), Some(there)) => drop_owned(there, below, wanted),
+            _ => {}
+        }
+    }
+}
+
+/// Containers are merged by their names: resources that somebody else has set, and the manifests never had, stay.
+fn keep_resources(all: &mut Value, live: &Value, owned: Option<&Value>) {
+    let last = last_applied(live);
+    for list in ["containers", "initContainers"] {
+        let pointer = format!("/spec/template/spec/{list}");
+        let named = |of: Option<&Value>, name: &Value| -> Option<Value> {
+            of?.pointer(&pointer)?.as_array()?.iter().find(|container| container["name"] == *name).cloned()
+        };
+        let Some(containers) = all.pointer_mut(&pointer).and_then(Value::as_array_mut) else { continue };
+        for container in containers.iter_mut().filter(|container| says_nothing(&container["resources"])) {
+            let name = container["name"].clone();
+            let had = named(last.as_ref(), &name).is_some_and(|before| !says_nothing(&before["resources"]));
+            let key = format!("k:{{\"name\":{name}}}");
+            let owns = owned.is_some_and(|owned| {
+                !owned["f:spec"]["f:template"]["f:spec"][format!("f:{list}")][&key]["f:resources"].is_null()
+            });
+            if let Some(there) = named(Some(live), &name).filter(|_| !had && !owns) {
+                container["resources"] = there["resources"].clone();
+            }
+        }
+    }
 }
 
 /// Takes out of `all` what client-side apply applied last, as `live` tells it, and `wanted` no longer says.
@@ -291,12 +373,16 @@ mod tests {
 
     #[test]
     fn what_is_written_in_other_words_is_the_same() {
-        let there = json!({"a": "500m", "b": [{"c": 1, "default": true}], "e": "1Gi"});
+        let there = json!({
+            "requests": {"cpu": "500m", "memory": "1Gi"}, "b": [{"c": 1, "default": true}], "version": "1.1", "v": {}});
         for (wanted, same) in [
-            (json!({"a": "0.5"}), true),
-            (json!({"a": 0.5, "b": [{"c": 1}]}), true),
-            (json!({"e": "1024Mi", "f": {}}), true),
-            (json!({"a": "501m"}), false),
+            (json!({"requests": {"cpu": "0.5"}}), true),
+            (json!({"requests": {"cpu": 0.5}, "b": [{"c": 1}]}), true),
+            (json!({"requests": {"memory": "1024Mi"}, "f": {}}), true),
+            (json!({"requests": {"cpu": "501m"}}), false),
+            (json!({"version": "1.10"}), false),
+            (json!({"v": {"value": "", "hostNetwork": false}}), true),
+            (json!({"v": {"automountServiceAccountToken": false}}), false),
             (json!({"b": []}), false),
             (json!({"g": 1}), false),
         ] {

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
@@ -18,6 +19,8 @@ use super::state::{PodId, State};
 
 /// Rounds after which a play is given up.
 const ROUNDS: usize = 20_000;
+/// How long a play may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 struct Actor {
@@ -57,6 +60,7 @@ struct Play<'a> {
     policy: Policy,
     rng: Rng,
     clock: usize,
+    begun: Instant,
     ending: (bool, Vec<PodId>, Vec<usize>),
 }
 
@@ -99,6 +103,7 @@ impl<'a> Play<'a> {
             policy,
             rng,
             clock: 0,
+            begun: Instant::now(),
             ending: (false, Vec::new(), Vec::new()),
         }
     }
@@ -106,6 +111,9 @@ impl<'a> Play<'a> {
     /// Whether it came to rest.
     fn run(&mut self) -> bool {
         for _ in 0..ROUNDS {
+            if self.is_late() {
+                return false;
+            }
             let mut moved = self.control();
             moved |= self.retry();
             moved |= self.schedule();
@@ -115,6 +123,10 @@ impl<'a> Play<'a> {
             }
         }
         false
+    }
+
+    fn is_late(&self) -> bool {
+        self.begun.elapsed() > PATIENCE
     }
 
     /// Every controller takes its next steps.
@@ -247,6 +259,12 @@ impl<'a> Play<'a> {
         }
         there.iter_mut().for_each(|entry| entry.3 = self.rng.u32(..));
         there.sort_unstable();
+        // Which of equals goes is a matter of when each got ready.
+        if let (Some(last), Some(first)) =
+            (count.checked_sub(1).and_then(|last| there.get(last)), there.get(count))
+        {
+            self.ending.0 |= (last.0, last.1, last.2) == (first.0, first.1, first.2);
+        }
         for (.., actor) in there.into_iter().take(count) {
             self.end(at, actor);
         }
@@ -259,6 +277,9 @@ impl<'a> Play<'a> {
         // Where one finds no node, no other of its shape does before something leaves.
         let mut hopeless: HashSet<ShapeId> = HashSet::new();
         for Turn { who, .. } in self.queue() {
+            if self.is_late() {
+                return true;
+            }
             match who {
                 Who::Ours(at, place) if self.casts[at][place].member.stage == Stage::Pending => {
                     let (shape, pin) = (self.casts[at][place].shape, self.pin(at, place));
@@ -316,6 +337,15 @@ impl<'a> Play<'a> {
             }
         }
         queue.sort_unstable();
+        // Who of equals is looked at first is a matter of who was made first.
+        let shape_of = |turn: &Turn| match turn.who {
+            Who::Ours(at, place) => self.casts[at][place].shape,
+            Who::Other(place) => self.waiting[place].0.shape,
+        };
+        let equals = queue
+            .windows(2)
+            .any(|pair| pair[0].priority == pair[1].priority && shape_of(&pair[0]) != shape_of(&pair[1]));
+        self.ending.0 |= equals;
         queue
     }
 

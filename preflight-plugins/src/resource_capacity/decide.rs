@@ -27,6 +27,8 @@ pub(super) struct Inputs {
     pub(super) wanted: Vec<Wanted>,
     pub(super) capacity: Arc<Capacity>,
     pub(super) storage: Storage,
+    /// What pruning takes away: kind, namespace and name.
+    pub(super) going: Vec<(String, String, String)>,
 }
 
 /// What was decided.
@@ -50,8 +52,8 @@ pub(super) struct Decided {
 pub(super) enum Placement {
     /// They can.
     Found,
-    /// They can, once something has happened that is under way or declared: what.
-    Later(String),
+    /// They can, once something has happened that is under way or declared: which workload waits, and for what.
+    Later(usize, String),
     /// These cannot.
     NotFound(Vec<Obstacle>),
     /// That cannot be told.
@@ -86,7 +88,9 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
     let place =
         |at: usize| inputs.wanted.iter().position(|wanted| std::ptr::eq(wanted, all[at])).unwrap_or(at);
     let set = |nodes: Vec<NodeInfo>, wanted: &[&Wanted]| {
-        scene::set(nodes, &inputs.pods, &inputs.namespaces, &inputs.quotas, &inputs.storage, wanted)
+        let others =
+            scene::Others { pods: &inputs.pods, namespaces: &inputs.namespaces, going: &inputs.going };
+        scene::set(nodes, &others, &inputs.quotas, &inputs.storage, wanted)
     };
     let staged = set(nodes.clone(), &all);
     let verdict = judge(&staged.scene());
@@ -120,7 +124,29 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
                 Changes::Perhaps(why) => Some((stuck.workload, why)),
                 _ => None,
             });
-            if let Some((at, why)) = unclear {
+            let raised = stuck.iter().find(|stuck| {
+                let wanted = all[stuck.workload];
+                !wanted.own.is_empty() && wanted.scaled.as_ref().is_some_and(|scaled| scaled.raises)
+            });
+            let waits = stuck.iter().find(|stuck| matches!(stuck.why, Hitch::Steps));
+            if let Some(stuck) = waits {
+                let id = all[stuck.workload].object.id();
+                Placement::Unknown {
+                    why: format!(
+                        "the rollout of {id} waits for a pod of its that is not ready, and whether it gets so is not known"
+                    ),
+                    advice: "see what keeps the pod from getting ready",
+                }
+            } else if let Some(stuck) = raised {
+                let wanted = all[stuck.workload];
+                Placement::Unknown {
+                    why: format!(
+                        "with as many pods as its autoscaler wants, {} does not fit while it rolls; with as many as are written it may",
+                        wanted.object.id()
+                    ),
+                    advice: "write as many replicas as the autoscaler's minimum, or make room",
+                }
+            } else if let Some((at, why)) = unclear {
                 let id = all[at].object.id();
                 Placement::Unknown {
                     why: format!(
@@ -128,9 +154,11 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
                     ),
                     advice: "make room for it",
                 }
-            } else if let Some(found) = once_they_are_gone(&staged) {
-                found
-            } else if short_of_nodes && let Some(found) = elastic(&inputs, &nodes, &all, &set) {
+            } else if let Some(what) = once_they_are_gone(&staged) {
+                Placement::Later(place(stuck[0].workload), what)
+            } else if short_of_nodes
+                && let Some(found) = elastic(&inputs, &nodes, &all, &set, place(stuck[0].workload))
+            {
                 found
             } else if let Some(sign) = short_of_nodes.then(|| autoscaler(&inputs.nodes)).flatten() {
                 let what = &all[stuck[0].workload];
@@ -163,13 +191,13 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
 }
 
 /// Whether it fits once the pods are gone that were told to end.
-fn once_they_are_gone(staged: &scene::Stage0) -> Option<Placement> {
+fn once_they_are_gone(staged: &scene::Stage0) -> Option<String> {
     let mut scene = staged.scene();
     let leaving: Vec<usize> = scene.state.pods().filter(|(_, pod)| pod.leaving).map(|(pod, _)| pod).collect();
     let first = staged.names.get(leaving.first()?)?;
     leaving.iter().for_each(|pod| scene.state.take(&staged.fleet, *pod));
     let what = format!("{} pods are gone that were told to end, {first} among them", leaving.len());
-    matches!(judge(&scene), Verdict::Lands(..)).then_some(Placement::Later(what))
+    matches!(judge(&scene), Verdict::Lands(..)).then_some(what)
 }
 
 /// Cordoned nodes count for nothing.
@@ -195,6 +223,7 @@ fn elastic(
     nodes: &[NodeInfo],
     all: &[&Wanted],
     set: &dyn Fn(Vec<NodeInfo>, &[&Wanted]) -> scene::Stage0,
+    waits: usize,
 ) -> Option<Placement> {
     if inputs.capacity.elastic.is_empty() {
         return None;
@@ -217,7 +246,7 @@ fn elastic(
         advice: "raise the maximum of a group, make room, or ask for less",
     };
     Some(match judge(&staged.scene()) {
-        Verdict::Lands(..) => Placement::Later(format!("nodes are added: {groups}")),
+        Verdict::Lands(..) => Placement::Later(waits, format!("nodes are added: {groups}")),
         Verdict::Depends { .. } => {
             beyond("whether it fits onto the declared maximum depends on where pods are put")
         }

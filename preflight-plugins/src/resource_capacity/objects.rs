@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use preflight_core::cluster::{ClusterError, Listed, Reader, Resource};
 use preflight_core::manifests::Object;
 use preflight_core::release::{Live, Planned, Projected, Release};
-use preflight_core::{Quantity, RuleCheck, Subject};
+use preflight_core::{Method, Quantity, RuleCheck, Subject};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -150,6 +150,15 @@ pub(super) fn examine(
     let mut now: Vec<Quota> =
         live.iter().map(|(namespace, name, quota)| Quota::live(namespace, name, quota)).collect();
     let mut brought: Vec<(String, String)> = Vec::new();
+    if release.method() == Method::Helm {
+        // Helm keeps each revision in a Secret.
+        let secret = Charge::object(release.default_namespace(), "secrets", "");
+        if let Some(excess) = now.iter().find_map(|quota| quota.refuses(&secret)) {
+            let message = format!("the Secret in which Helm keeps the release cannot be made: {excess}");
+            let remedy = describe_quota(release.default_namespace(), &excess.quota);
+            rule.predict(Subject::new("Helm release"), message, remedy);
+        }
+    }
     for planned in release.objects() {
         let Some(namespace) = planned.namespace.clone() else { continue };
         if planned.object.kind() == "ResourceQuota" && planned.object.group().is_empty() {
@@ -236,9 +245,10 @@ fn charges(planned: &Planned, release: &Release, claims: &[NewClaim<'_>]) -> Vec
         all.push((Charge::object(namespace, "replicasets", "apps"), format!("{SET} {id}")));
     }
     for claim in claims.iter().filter(|claim| std::ptr::eq(claim.of.planned, planned)) {
-        for _ in 0..claim.of.count.unwrap_or(1) {
-            all.push((charge_of(claim), format!("the claim {}/{}", claim.of.namespace, claim.of.name)));
-        }
+        let mut charge = charge_of(claim);
+        let count = i64::try_from(claim.of.count.unwrap_or(1)).unwrap_or(i64::MAX);
+        charge.amounts.values_mut().for_each(|amount| *amount = amount.saturating_mul(count));
+        all.push((charge, format!("the claim {}/{}", claim.of.namespace, claim.of.name)));
     }
     all
 }

@@ -132,7 +132,21 @@ pub(super) async fn examine(
     } else {
         Storage::default()
     };
-    let inputs = Inputs { nodes, pods, namespaces, quotas, wanted: schedulable, capacity, storage };
+    let going = match release.pruning() {
+        Ok(pruning) => pruning
+            .deletions
+            .iter()
+            .map(|gone| {
+                let namespace = gone.namespace.clone().unwrap_or_default();
+                (gone.resource.kind.to_string(), namespace, gone.name.clone())
+            })
+            .collect(),
+        Err(error) => {
+            check.need::<()>(OF_PODS, Err(error));
+            return placed;
+        }
+    };
+    let inputs = Inputs { nodes, pods, namespaces, quotas, wanted: schedulable, capacity, storage, going };
     let decided = tokio::task::spawn_blocking(move || decide(inputs)).await;
     let decided =
         decided.map_err(|_| Undecided::unknown("playing the release through came to an unexpected end"));
@@ -307,9 +321,10 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
     decided.wanted.iter().for_each(|_| unschedulable.examined());
     match &decided.placement {
         Placement::Found => {}
-        Placement::Later(what) => {
+        Placement::Later(workload, what) => {
             let message = format!("not every pod fits now, but they do once {what}");
-            let first = decided.wanted.first().map(|wanted| subject(wanted, "containers[0].resources"));
+            let first =
+                decided.wanted.get(*workload).map(|wanted| subject(wanted, "containers[0].resources"));
             let remedy = Remediation::new("See that it happens")
                 .command("kubectl get pods -A -o wide -w")
                 .command("kubectl get nodes -w");

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::volumes::Storage;
 use super::workloads::{Changes, Kind, Own, Slot, Wanted, equal, node_of_daemon};
+use crate::capacity::fit::Survey;
 use crate::capacity::fleet::{Fleet, NodeId, NodeInfo, ShapeId};
 use crate::capacity::quota::{Charge, Quota};
 use crate::capacity::requests;
@@ -44,18 +45,46 @@ impl Stage0 {
     }
 }
 
+/// What is there beside the release.
+pub(super) struct Others<'a> {
+    pub(super) pods: &'a Listed<Pod>,
+    pub(super) namespaces: &'a BTreeMap<String, Labels>,
+    /// What pruning takes away: kind, namespace and name.
+    pub(super) going: &'a [(String, String, String)],
+}
+
+impl Others<'_> {
+    /// Whether a pod goes with what pruning takes away.
+    fn is_going(&self, namespace: &str, name: &str, pod: &Pod) -> bool {
+        let owner = pod.metadata.controller();
+        self.going.iter().any(|(kind, at, gone)| {
+            at == namespace
+                && match kind.as_str() {
+                    "Pod" => gone == name,
+                    "Deployment" => {
+                        let hash = pod.metadata.labels.get("pod-template-hash").map_or("", String::as_str);
+                        owner.is_some_and(|owner| {
+                            owner.kind == "ReplicaSet" && owner.name == format!("{gone}-{hash}")
+                        })
+                    }
+                    kind => owner.is_some_and(|owner| owner.kind == kind && owner.name == *gone),
+                }
+        })
+    }
+}
+
 /// Makes everything ready. The workloads stay in their order.
 pub(super) fn set(
     nodes: Vec<NodeInfo>,
-    pods: &Listed<Pod>,
-    namespaces: &BTreeMap<String, Labels>,
+    others: &Others<'_>,
     quotas: &[Quota],
     storage: &Storage,
     wanted: &[&Wanted],
 ) -> Stage0 {
     let mut nodes = nodes;
     storage.limit(&mut nodes);
-    let mut fleet = Fleet::new(nodes, namespaces.clone());
+    let pods = others.pods;
+    let mut fleet = Fleet::new(nodes, others.namespaces.clone());
     let mut placed: Vec<(String, ShapeId, NodeId, bool)> = Vec::new();
     let mut pending: HashMap<String, ShapeId> = HashMap::new();
     let mut waiting = Vec::new();
@@ -69,16 +98,33 @@ pub(super) fn set(
             fleet.add(Shape::with_requests(namespace, &pod.metadata.labels, &pod.spec, pod.requests()));
         storage.equip(&mut fleet, shape);
         match node {
-            Some(node) => placed.push((called, shape, node, pod.is_terminating())),
+            Some(node) => {
+                let leaves = pod.is_terminating() || others.is_going(namespace, name, pod);
+                // A DaemonSet has a pod on each node to come as well.
+                if pod.metadata.controller().is_some_and(|owner| owner.kind == "DaemonSet") {
+                    let of = Some(&fleet.nodes()[node].name);
+                    let alike = (0..fleet.nodes().len()).filter(|at| fleet.nodes()[*at].like.as_ref() == of);
+                    placed.extend(alike.map(|at| (format!("{called} on a node to come"), shape, at, leaves)));
+                }
+                placed.push((called, shape, node, leaves));
+            }
             None => {
                 let own = matches!(pod.spec.scheduler_name.as_str(), "" | "default-scheduler");
-                let waits = own && pod.spec.scheduling_gates.is_empty() && !pod.is_terminating();
+                let waits = own
+                    && pod.spec.scheduling_gates.is_empty()
+                    && pod.spec.resource_claims.is_empty()
+                    && !pod.is_terminating();
                 let is_ours =
                     wanted.iter().any(|wanted| wanted.own.iter().any(|own| own.is(namespace, name)));
                 if waits && !is_ours {
                     let daemon = pod.metadata.controller().is_some_and(|owner| owner.kind == "DaemonSet");
                     let node = daemon.then(|| fleet.node(&node_of_daemon(pod))).flatten();
-                    waiting.push(Waiting { shape, node });
+                    let in_vain = pod
+                        .status
+                        .conditions
+                        .iter()
+                        .any(|condition| condition.kind == "PodScheduled" && condition.status == "False");
+                    waiting.push((Waiting { shape, node }, in_vain));
                 }
                 pending.insert(called, shape);
             }
@@ -92,6 +138,16 @@ pub(super) fn set(
         ids.insert(called.clone(), id);
         names.insert(id, called);
     }
+    // Whoever fits, and was tried in vain, waits for something that is not seen here.
+    let waits = |(waiting, in_vain): &(Waiting, bool)| {
+        let survey = Survey::of(&fleet, &state, waiting.shape);
+        let fits = match waiting.node {
+            Some(node) => survey.fits(node),
+            None => !survey.feasible().is_empty(),
+        };
+        !(*in_vain && fits)
+    };
+    let waiting = waiting.iter().filter(|one| waits(one)).map(|(waiting, _)| *waiting).collect();
     let find = |own: &Own| ids.get(&own.called()).copied();
     let workloads = wanted
         .iter()
@@ -271,6 +327,7 @@ pub(super) fn another(
             let mut node = like.clone();
             node.cordoned = false;
             node.taints.retain(|taint| !taint.key.starts_with("node.kubernetes.io/"));
+            node.like = Some(like.name.clone());
             node
         }
         None => {

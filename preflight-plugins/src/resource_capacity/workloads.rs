@@ -143,6 +143,18 @@ pub(super) fn wanted(
         });
     }
     drop(template);
+    if let (Live::Present(live), Method::Helm) = (&planned.live, method)
+        && let Some(field) =
+            kept_field(&live["spec"]["template"]["spec"], &planned.effective["spec"]["template"]["spec"])
+    {
+        return Err(Unclear {
+            why: format!(
+                "whether Helm takes {field} away from {} depends on the release before",
+                object.id()
+            ),
+            advice: "write the field, if only as empty",
+        });
+    }
     let namespace = planned.namespace.clone().unwrap_or_default();
     let merged = merged(planned, method);
     let spec = &merged["spec"];
@@ -196,6 +208,19 @@ pub(super) fn wanted(
     Ok(Some(wanted))
 }
 
+/// A field that decides about where pods go, and that is there and not written.
+fn kept_field(there: &Value, written: &Value) -> Option<&'static str> {
+    let fields = [
+        "tolerations",
+        "nodeSelector",
+        "affinity",
+        "topologySpreadConstraints",
+        "priorityClassName",
+        "runtimeClassName",
+    ];
+    fields.into_iter().find(|field| !there[*field].is_null() && written[*field].is_null())
+}
+
 impl Wanted {
     /// Puts in the labels that controllers give to their pods.
     fn label(&mut self, live: Option<&Value>) {
@@ -240,10 +265,15 @@ impl Wanted {
     }
 }
 
+/// As many pods as are played through at most; Kubernetes supports 150,000 in a cluster.
+const MOST: usize = 200_000;
+
 /// The outer `None` says that it cannot be read, the inner one that it makes no pods.
 #[expect(clippy::option_option, reason = "the two say different things")]
 fn kind_of(kind: &str, spec: &Value, live: Option<&Value>, scaler: Option<&Scaler>) -> Option<Option<Kind>> {
-    let number = |value: &Value| value.as_u64().and_then(|number| usize::try_from(number).ok());
+    let number = |value: &Value| {
+        value.as_u64().and_then(|number| usize::try_from(number).ok()).map(|number| number.min(MOST))
+    };
     let replicas = number(&spec["replicas"]).unwrap_or(1);
     let replicas = match scaler {
         // Zero switches the autoscaler off.
@@ -265,7 +295,8 @@ fn kind_of(kind: &str, spec: &Value, live: Option<&Value>, scaler: Option<&Scale
             let before = live.map(|live| number(&live["spec"]["replicas"]).unwrap_or(1));
             let kind = Kind::Deployment { replicas, rolling, before };
             if spec["paused"] == true {
-                return Some(None);
+                // It does not roll, and brings what is there to another number all the same.
+                return Some(live.map(|_| Kind::Fixed { replicas }));
             }
             if matches!(&kind, Kind::Deployment { rolling: Some(_), .. }) {
                 kind.fenceposts()?;
@@ -288,9 +319,18 @@ fn kind_of(kind: &str, spec: &Value, live: Option<&Value>, scaler: Option<&Scale
             Kind::DaemonSet { surge, unavailable, on_delete: spec["updateStrategy"]["type"] == "OnDelete" }
         }
         "Job" => {
-            // One that is there keeps its template, and one that has ended does nothing.
-            if live.is_some() || spec["suspend"] == true {
+            if spec["suspend"] == true {
                 return Some(None);
+            }
+            // One that is there keeps its template; it makes pods only where it is let go on, or may have more at once.
+            if let Some(live) = live {
+                let ended = live["status"]["completionTime"].is_string()
+                    || live["status"]["failed"].as_i64() > Some(0);
+                let more = live["spec"]["suspend"] == true
+                    || number(&spec["parallelism"]) > number(&live["spec"]["parallelism"]);
+                if ended || !more {
+                    return Some(None);
+                }
             }
             let parallelism = number(&spec["parallelism"]).unwrap_or(1);
             let completions = number(&spec["completions"]).unwrap_or(parallelism);
@@ -338,6 +378,7 @@ fn own_pods(
             // These leave their pods as they are, whatever becomes of the template.
             let fixed = matches!(kind, "ReplicaSet" | "ReplicationController");
             let same = fixed
+                || live["spec"]["paused"] == true
                 || changes == Changes::No
                     && (kind == "Pod" || current.as_deref().is_none_or(|current| revision(pod) == current));
             let stage = match (pod.spec.node_name.is_empty(), pod.is_ready()) {
