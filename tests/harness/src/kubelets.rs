@@ -65,7 +65,10 @@ async fn start(
     namespace: &str,
 ) -> Result<Digests, (&'static str, String)> {
     let mut digests = Digests::new();
-    let node = api.get(&format!("/api/v1/nodes/{}", text(pod, "/spec/nodeName"))).await.unwrap_or_default();
+    let node = text(pod, "/spec/nodeName");
+    let Ok(node) = api.get(&format!("/api/v1/nodes/{node}")).await else {
+        return Err(("NodeMissing", format!("there is no node {node:?} and no kubelet")));
+    };
     let label = node.pointer("/metadata/labels/kubernetes.io~1arch").and_then(Value::as_str);
     let architecture = label.unwrap_or("amd64");
     for container in containers(pod) {

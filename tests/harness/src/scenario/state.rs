@@ -1,7 +1,7 @@
 //! A cluster's state, made on the real control plane.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -42,6 +42,9 @@ pub(super) async fn make_cluster_with(
     if objects.iter().any(|object| object["kind"] == "ValidatingAdmissionPolicy") {
         await_policies(api).await?;
     }
+    for quota in applied.iter().filter(|done| done.object["kind"] == "ResourceQuota") {
+        await_quota(api, &quota.object).await?;
+    }
     let marked = |done: &&Applied| {
         done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some())
     };
@@ -51,6 +54,20 @@ pub(super) async fn make_cluster_with(
     }
     settle_namespaces(api, &applied).await;
     Ok(())
+}
+
+/// Waits until it is counted what is used of a quota: before that it refuses nothing.
+async fn await_quota(api: &Api, quota: &Value) -> io::Result<()> {
+    let path = api.path(quota).await.map_err(other)?;
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        let live = api.get(&path).await.map_err(other)?;
+        if live["status"]["used"].as_object().is_some_and(|used| !used.is_empty()) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(io::Error::other(format!("{path} is not counted")))
 }
 
 /// Waits until the API server goes by the policies that were made: it takes new ones up together, so one more that

@@ -23,6 +23,10 @@ pub async fn give(
     tags: &mut Tags,
 ) -> Result<(), Failed> {
     let Some(workload) = release.first_mut() else { return Ok(()) };
+    if !is_new && matches!(workload.kind, "Job" | "Pod") {
+        // Theirs cannot be changed.
+        return Ok(());
+    }
     match rng.u32(0..4) {
         0 | 1 => late(api, rng, namespaces, nodes, workload, is_new, tags).await,
         2 => bound(api, rng, namespaces, nodes, workload, tags).await,
