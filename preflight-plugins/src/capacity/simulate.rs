@@ -182,6 +182,8 @@ impl<'a> Play<'a> {
         let Some(mold) = self.scene.workloads[at].mold(generation) else { return false };
         let refused = self.quotas.iter().find_map(|quota| quota.refuses(&mold.charge));
         let is_in = refused.is_none();
+        // Which of several gets what becomes free in a quota is a matter of who asks first.
+        self.ending.0 |= !is_in && self.casts.len() > 1;
         if is_in {
             self.quotas.iter_mut().for_each(|quota| quota.charge(&mold.charge, true));
             self.casts[at][actor].member.stage = Stage::Pending;
@@ -193,7 +195,9 @@ impl<'a> Play<'a> {
     /// Whoever was refused is tried again.
     fn retry(&mut self) -> bool {
         let mut moved = false;
-        for at in 0..self.casts.len() {
+        let mut order: Vec<usize> = (0..self.casts.len()).collect();
+        self.rng.shuffle(&mut order);
+        for at in order {
             // Nobody applies a pod of its own again.
             let is_retried = self.scene.workloads[at].plan != Plan::Single;
             for actor in 0..self.casts[at].len() {

@@ -367,6 +367,12 @@ async fn crowd(
             // The scheduler may not have heard yet that the pod before it has gone. It looks again when it does.
             answer = state::last_answer(api, &pod, DOUBT).await?;
         }
+        if answer.is_some() && said.decision == "go" {
+            // What it said may still have been about the pod before: another one has nothing before it.
+            state::remove_pod(api, &pod).await?;
+            oracle::apply(api, &pod).await?;
+            answer = state::answer(api, &pod, PATIENCE).await?;
+        }
         state::remove_pod(api, &pod).await?;
         figures.add(number, &pod, &said, answer.as_deref(), &nodes, &fill);
     }
