@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::capacity::fit::Survey;
+use crate::capacity::fleet::{Fleet, ShapeId};
 use crate::capacity::place::Policy;
 use crate::capacity::scene::{Ending, Hitch, Scene, Shapes, Stuck, Workload};
-use crate::capacity::state::PodId;
+use crate::capacity::state::{PodId, State};
 
 /// How often it is played with each policy.
 const PLAYS: [(Policy, u64); 9] = [
@@ -105,19 +106,11 @@ pub(super) fn judge(scene: &Scene<'_>) -> Verdict {
 fn cannot_ever(scene: &Scene<'_>, stuck: &Stuck) -> bool {
     let Hitch::NoNode { .. } = stuck.why else { return false };
     let workload = &scene.workloads[stuck.workload];
-    let shape = match &workload.new.shapes {
-        Shapes::One(shape) => *shape,
-        Shapes::BySlot(_, shapes) => match shapes.first() {
-            Some(shape) => *shape,
-            None => return false,
-        },
+    // Pods with claims of their own are looked at one by one.
+    let (shapes, copies) = match &workload.new.shapes {
+        Shapes::One(shape) => (vec![*shape], at_once(workload)),
+        Shapes::BySlot(_, shapes) => (shapes.clone(), 1),
     };
-    let prepared = scene.fleet.shape(shape);
-    if prepared.preempts
-        && scene.state.pods().any(|(_, pod)| scene.fleet.shape(pod.shape).priority < prepared.priority)
-    {
-        return false;
-    }
     let mut state = scene.state.clone();
     for pod in
         scene.workloads.iter().flat_map(|workload| workload.members.iter().filter_map(|(_, pod, _)| *pod))
@@ -127,17 +120,22 @@ fn cannot_ever(scene: &Scene<'_>, stuck: &Stuck) -> bool {
     // Others that leave make room as well.
     let leaving: Vec<PodId> = state.pods().filter(|(_, pod)| pod.leaving).map(|(id, _)| id).collect();
     leaving.into_iter().for_each(|pod| state.take(scene.fleet, pod));
-    if !prepared.near.is_empty() || !prepared.spread.is_empty() {
-        return false;
+    shapes.into_iter().any(|shape| {
+        let own = scene.fleet.shape(shape);
+        let bound_to_neighbours = !own.near.is_empty() || !own.spread.is_empty();
+        !bound_to_neighbours
+            && !own.preempts_any(scene.fleet)
+            && !has_room(scene.fleet, state.clone(), shape, copies)
+    })
+}
+
+/// Whether so many pods of a shape find nodes.
+fn has_room(fleet: &Fleet, mut state: State, shape: ShapeId, copies: usize) -> bool {
+    for _ in 0..copies {
+        let Some(node) = Survey::of(fleet, &state, shape).feasible().first().copied() else { return false };
+        state.put(fleet, shape, node, false);
     }
-    let wanted = at_once(workload);
-    for _ in 0..wanted {
-        let Some(node) = Survey::of(scene.fleet, &state, shape).feasible().first().copied() else {
-            return true;
-        };
-        state.put(scene.fleet, shape, node, false);
-    }
-    false
+    true
 }
 
 /// How many of a workload's pods there are at once in the end.
