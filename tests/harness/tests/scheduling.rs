@@ -356,9 +356,15 @@ async fn crowd(
     for (_, pod, _) in &waiting {
         oracle::apply(api, pod).await?;
     }
+    let mut gone = Vec::new();
     for (number, pod, said) in waiting {
         let answer = state::answer(api, &pod, PATIENCE).await?;
         figures.add(number, &pod, &said, answer.as_deref(), &nodes, &fill);
+        gone.push(pod);
+    }
+    // Once others come, some of them would find a node after all, and take its room.
+    for pod in gone {
+        state::remove_pod(api, &pod).await?;
     }
     for (number, pod, said) in alone {
         oracle::apply(api, &pod).await?;
