@@ -5,7 +5,7 @@ use std::fmt;
 
 use preflight_core::view;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::limits::{self, LimitRange};
 use super::requests::ResourceList;
@@ -135,7 +135,7 @@ impl Rules {
         for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
             spec.tolerations.push(exists(key, "NoExecute"));
         }
-        Ok(Admitted { labels: crate::labels::of(&json!({"metadata": template["metadata"]})), spec, refusals })
+        Ok(Admitted { labels: crate::labels::of(template), spec, refusals })
     }
 
     fn priority(&self, spec: &mut PodSpec, refusals: &mut Vec<Refusal>) {

@@ -201,13 +201,19 @@ impl Quota {
         }
     }
 
-    /// The same quota with other bounds, as the release sets them: what is used of it stays.
+    /// A quota as it is wanted: nothing of it is used yet.
     #[must_use]
-    pub fn changed(&self, to: &ResourceQuota) -> Self {
-        let mut changed = Self::live(&self.namespace, &self.name, to);
-        changed.hard = to.spec.hard.clone();
-        changed.used = self.used.clone();
-        changed
+    pub fn wanted(namespace: &str, name: &str, quota: &ResourceQuota) -> Self {
+        let mut wanted = Self::live(namespace, name, quota);
+        wanted.hard.clone_from(&quota.spec.hard);
+        wanted.used.clear();
+        wanted
+    }
+
+    /// Whether it is the quota of that name.
+    #[must_use]
+    pub fn is(&self, namespace: &str, name: &str) -> bool {
+        self.namespace == namespace && self.name == name
     }
 
     /// The same with the bounds and scopes of another, and what is used of that where this one did not count it.

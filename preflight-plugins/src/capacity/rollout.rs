@@ -161,6 +161,18 @@ impl Plan {
         }
     }
 
+    /// How many of its pods there are at once in the end, at least.
+    #[must_use]
+    pub const fn at_once(&self) -> usize {
+        match self {
+            Self::Rolling { replicas, .. }
+            | Self::Recreate { replicas }
+            | Self::Fixed { replicas }
+            | Self::Stateful { replicas, .. } => *replicas,
+            _ => 1,
+        }
+    }
+
     /// Whether everything is as it is to be.
     #[must_use]
     pub fn is_done(&self, members: &[Member]) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::fleet::Fleet;
-use super::requests::{self, ResourceList};
+use super::requests::{self, Containers, ResourceList};
 use super::view::{NodeTerm, PodSpec, PodTerm, PreferredNode, Spread, Taint, Toleration};
 use crate::labels::{Labels, key_of, meets};
 
@@ -183,6 +183,7 @@ impl Shape {
     /// The shape of a pod with these requests.
     #[must_use]
     pub fn with_requests(namespace: &str, labels: &Labels, spec: &PodSpec, requests: ResourceList) -> Self {
+        let containers = spec.containers();
         let term = |term: &PodTerm| Term {
             topology_key: term.topology_key.clone(),
             pods: Selector::of_term(term, namespace, labels),
@@ -196,9 +197,9 @@ impl Shape {
         Self {
             namespace: namespace.to_owned(),
             labels: labels.clone(),
-            reckoned: reckoned(spec),
+            ports: ports(&containers, spec.host_network),
+            reckoned: reckoned(containers),
             requests,
-            ports: ports(spec),
             tolerations: spec.tolerations.clone(),
             node_selector: spec.node_selector.clone(),
             node_terms: spec
@@ -297,8 +298,7 @@ impl SpreadTerm {
 }
 
 /// `GetNonzeroRequests`: containers without a request for CPU or memory count with a small one.
-fn reckoned(spec: &PodSpec) -> [i64; 2] {
-    let mut containers = spec.containers();
+fn reckoned(mut containers: Containers) -> [i64; 2] {
     for container in containers.containers.iter_mut().chain(&mut containers.init_containers) {
         for (resource, amount) in ["cpu", "memory"].into_iter().zip(RECKONED) {
             let default = match resource {
@@ -315,15 +315,11 @@ fn reckoned(spec: &PodSpec) -> [i64; 2] {
 
 /// Ports of the node's; with the node's network, every port of a container is one
 /// (`pkg/apis/core/v1/defaults.go`, v1.36).
-fn ports(spec: &PodSpec) -> Vec<HostPort> {
-    let containers = spec.containers();
-    let sidecars = containers
-        .init_containers
-        .iter()
-        .filter(|container| container.restart_policy.as_deref() == Some("Always"));
+fn ports(containers: &Containers, host_network: bool) -> Vec<HostPort> {
+    let sidecars = containers.init_containers.iter().filter(|container| container.is_sidecar());
     let all = containers.containers.iter().chain(sidecars).flat_map(|container| &container.ports);
     all.filter_map(|port| {
-        let own = if spec.host_network && port.host_port == 0 { port.container_port } else { port.host_port };
+        let own = if host_network && port.host_port == 0 { port.container_port } else { port.host_port };
         let protocol = if port.protocol.is_empty() { "TCP" } else { &port.protocol };
         (own > 0).then(|| HostPort {
             ip: port.host_ip.clone(),

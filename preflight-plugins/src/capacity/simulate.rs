@@ -61,7 +61,9 @@ struct Play<'a> {
     rng: Rng,
     clock: usize,
     begun: Instant,
-    ending: (bool, Vec<PodId>, Vec<usize>),
+    had_choice: bool,
+    evicted: Vec<PodId>,
+    slow: Vec<usize>,
 }
 
 impl Scene<'_> {
@@ -71,12 +73,8 @@ impl Scene<'_> {
         let mut play = Play::new(self, policy, Rng::with_seed(seed));
         let settled = play.run();
         let stuck = play.stuck(settled);
-        let (had_choice, mut evicted, mut slow) = play.ending;
-        evicted.sort_unstable();
-        evicted.dedup();
-        slow.sort_unstable();
-        slow.dedup();
-        Ending { settled, stuck, had_choice, evicted, slow, state: play.state }
+        let Play { had_choice, evicted, slow, state, .. } = play;
+        Ending { settled, stuck, had_choice, evicted, slow, state }
     }
 }
 
@@ -104,7 +102,9 @@ impl<'a> Play<'a> {
             rng,
             clock: 0,
             begun: Instant::now(),
-            ending: (false, Vec::new(), Vec::new()),
+            had_choice: false,
+            evicted: Vec::new(),
+            slow: Vec::new(),
         }
     }
 
@@ -146,7 +146,7 @@ impl<'a> Play<'a> {
             for step in steps {
                 match step {
                     Step::Make { generation, slot } => self.make(at, generation, slot),
-                    Step::End(member) => self.end(at, member),
+                    Step::End(member) => self.leave(at, member, Stage::Gone),
                     Step::EndSome { generation, count } => self.end_some(at, generation, count),
                 }
             }
@@ -183,7 +183,7 @@ impl<'a> Play<'a> {
         let refused = self.quotas.iter().find_map(|quota| quota.refuses(&mold.charge));
         let is_in = refused.is_none();
         // Which of several gets what becomes free in a quota is a matter of who asks first.
-        self.ending.0 |= !is_in && self.casts.len() > 1;
+        self.had_choice |= !is_in && self.casts.len() > 1;
         if is_in {
             self.quotas.iter_mut().for_each(|quota| quota.charge(&mold.charge, true));
             self.casts[at][actor].member.stage = Stage::Pending;
@@ -203,16 +203,12 @@ impl<'a> Play<'a> {
             for actor in 0..self.casts[at].len() {
                 let is_refused = self.casts[at][actor].member.stage == Stage::Refused;
                 if is_retried && is_refused && self.let_in(at, actor) {
-                    self.ending.2.push(at);
+                    self.slow.push(at);
                     moved = true;
                 }
             }
         }
         moved
-    }
-
-    fn end(&mut self, at: usize, actor: usize) {
-        self.leave(at, actor, Stage::Gone);
     }
 
     fn leave(&mut self, at: usize, actor: usize, to: Stage) {
@@ -267,10 +263,10 @@ impl<'a> Play<'a> {
         if let (Some(last), Some(first)) =
             (count.checked_sub(1).and_then(|last| there.get(last)), there.get(count))
         {
-            self.ending.0 |= (last.0, last.1, last.2) == (first.0, first.1, first.2);
+            self.had_choice |= (last.0, last.1, last.2) == (first.0, first.1, first.2);
         }
         for (.., actor) in there.into_iter().take(count) {
-            self.end(at, actor);
+            self.leave(at, actor, Stage::Gone);
         }
     }
 
@@ -349,7 +345,7 @@ impl<'a> Play<'a> {
         let equals = queue
             .windows(2)
             .any(|pair| pair[0].priority == pair[1].priority && shape_of(&pair[0]) != shape_of(&pair[1]));
-        self.ending.0 |= equals;
+        self.had_choice |= equals;
         queue
     }
 
@@ -363,7 +359,7 @@ impl<'a> Play<'a> {
         let node = match pin {
             Some(node) => Survey::of(self.fleet, &self.state, shape).fits(node).then_some(node),
             None => choose(self.fleet, &self.state, shape, self.policy, &mut self.rng).map(|choice| {
-                self.ending.0 |= choice.had_others;
+                self.had_choice |= choice.had_others;
                 choice.node
             }),
         };
@@ -371,23 +367,23 @@ impl<'a> Play<'a> {
             Some(node) => node,
             None => {
                 let eviction = evict(self.fleet, &mut self.state, shape, pin)?;
-                eviction.victims.into_iter().for_each(|victim| self.evicted(victim));
+                eviction.victims.into_iter().for_each(|victim| self.make_go(victim));
                 eviction.node
             }
         };
         Some(self.state.put(self.fleet, shape, node, false))
     }
 
-    fn evicted(&mut self, pod: PodId) {
+    /// A pod is evicted; its controller makes another one.
+    fn make_go(&mut self, pod: PodId) {
         for at in 0..self.casts.len() {
             if let Some(actor) = self.casts[at].iter().position(|actor| actor.pod == Some(pod)) {
-                return self.end(at, actor);
+                return self.leave(at, actor, Stage::Gone);
             }
         }
         let shape = self.state.pod(pod).shape;
         self.state.take(self.fleet, pod);
-        self.ending.1.push(pod);
-        // Its controller makes another one.
+        self.evicted.push(pod);
         self.clock += 1;
         self.waiting.push((Waiting { shape, node: None }, self.clock));
     }

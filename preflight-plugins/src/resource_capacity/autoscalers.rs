@@ -1,6 +1,6 @@
 //! HorizontalPodAutoscalers: how many pods they will have a workload have.
 
-use preflight_core::cluster::{ClusterError, Reader};
+use preflight_core::cluster::ClusterError;
 use preflight_core::release::Projected;
 use preflight_core::view;
 use serde::Deserialize;
@@ -14,10 +14,6 @@ use super::workloads::Scalers;
 pub(super) struct Autoscaler(Value);
 
 view!(Autoscaler: namespaced "autoscaling" "v2" "horizontalpodautoscalers" "HorizontalPodAutoscaler");
-
-pub(super) async fn prefetch(cluster: &Reader) {
-    let _ = cluster.list::<Autoscaler>().await;
-}
 
 /// The autoscalers as they will be.
 pub(super) async fn read(projected: &Projected) -> Result<Scalers, ClusterError> {

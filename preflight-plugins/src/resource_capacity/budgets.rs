@@ -1,6 +1,5 @@
 //! PodDisruptionBudgets that allow no disruption.
 
-use preflight_core::cluster::Reader;
 use preflight_core::release::Projected;
 use preflight_core::{Examination, Remediation, Subject, view};
 use serde::Deserialize;
@@ -28,12 +27,8 @@ struct Spec {
     max_unavailable: Option<Value>,
 }
 
-pub(super) async fn prefetch(cluster: &Reader) {
-    let _ = cluster.list::<Budget>().await;
-}
-
 /// Looks at the budgets that cover pods of the release.
-pub(super) async fn examine(check: &Examination, _cluster: &Reader, projected: &Projected, placed: &Placed) {
+pub(super) async fn examine(check: &Examination, projected: &Projected, placed: &Placed) {
     let mut rule = check.rule(&DISRUPTION_BUDGET);
     if placed.workloads.is_empty() {
         return rule.conclude("PodDisruptionBudgets of the release's pods");

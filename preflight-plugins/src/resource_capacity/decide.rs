@@ -9,13 +9,14 @@ use super::scene::{self, another};
 use super::settings::Capacity;
 use super::verdict::{Verdict, judge};
 use super::volumes::Storage;
-use super::workloads::{Changes, Wanted};
+use super::workloads::Wanted;
 use crate::capacity::fleet::NodeInfo;
 use crate::capacity::quota::Quota;
 use crate::capacity::rollout::{Generation, Stage};
 use crate::capacity::scene::{Hitch, Stuck};
 use crate::capacity::state::State;
 use crate::capacity::view::{Node, Pod};
+use crate::changes::Happens;
 use crate::labels::Labels;
 
 /// What is decided by.
@@ -121,7 +122,7 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
             end = ending.state;
             let short_of_nodes = stuck.iter().all(|stuck| matches!(stuck.why, Hitch::NoNode { .. }));
             let unclear = stuck.iter().find_map(|stuck| match all[stuck.workload].changes {
-                Changes::Perhaps(why) => Some((stuck.workload, why)),
+                Happens::Perhaps(why) => Some((stuck.workload, why)),
                 _ => None,
             });
             let raised = stuck.iter().find(|stuck| {
@@ -191,7 +192,7 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
 }
 
 /// Whether it fits once the pods are gone that were told to end.
-fn once_they_are_gone(staged: &scene::Stage0) -> Option<String> {
+fn once_they_are_gone(staged: &scene::Staged) -> Option<String> {
     let mut scene = staged.scene();
     let leaving: Vec<usize> = scene.state.pods().filter(|(_, pod)| pod.leaving).map(|(pod, _)| pod).collect();
     let first = staged.names.get(leaving.first()?)?;
@@ -201,7 +202,7 @@ fn once_they_are_gone(staged: &scene::Stage0) -> Option<String> {
 }
 
 /// Cordoned nodes count for nothing.
-fn requested(state: &State, staged: &scene::Stage0, at: usize) -> (i64, i64) {
+fn requested(state: &State, staged: &scene::Staged, at: usize) -> (i64, i64) {
     let open = (0..staged.fleet.nodes().len()).filter(|node| !staged.fleet.nodes()[*node].cordoned);
     open.fold((0, 0), |(used, all), node| {
         (used + state.used(node, at), all + staged.fleet.allocatable(node, at))
@@ -222,7 +223,7 @@ fn elastic(
     inputs: &Inputs,
     nodes: &[NodeInfo],
     all: &[&Wanted],
-    set: &dyn Fn(Vec<NodeInfo>, &[&Wanted]) -> scene::Stage0,
+    set: &dyn Fn(Vec<NodeInfo>, &[&Wanted]) -> scene::Staged,
     waits: usize,
 ) -> Option<Placement> {
     if inputs.capacity.elastic.is_empty() {
@@ -259,7 +260,7 @@ fn elastic(
 fn at_maximum(
     inputs: &Inputs,
     nodes: &[NodeInfo],
-    set: &dyn Fn(Vec<NodeInfo>, &[&Wanted]) -> scene::Stage0,
+    set: &dyn Fn(Vec<NodeInfo>, &[&Wanted]) -> scene::Staged,
 ) -> Vec<(usize, String)> {
     let scaled = |wanted: &Wanted| {
         wanted

@@ -155,7 +155,7 @@ impl Plugin for ResourceCapacity {
             placement::examine(&check, context, &cluster, &release, &projected, &read),
             usage::examine(&check, context, &cluster, &read),
         );
-        budgets::examine(&check, &cluster, &projected, &placed).await;
+        budgets::examine(&check, &projected, &placed).await;
         Ok(check.finish())
     }
 }

@@ -16,18 +16,14 @@ use crate::capacity::view::Pod;
 use crate::changes::{self, Happens};
 use crate::storage::{self, Claim, NewClaim, StorageClass};
 
-/// What cannot be told of a quota.
-pub(super) struct Uncounted {
-    pub(super) why: String,
-}
-
-/// The quotas as they will be. What is used of a new one, or of what an old one did not count, is counted now.
+/// The quotas as they will be, and what cannot be told of them. What is used of a new one, or of what an old one did not
+/// count, is counted now.
 pub(super) async fn quotas(
     cluster: &Reader,
     live: &Listed<ResourceQuota>,
     release: &Release,
     pods: &Listed<Pod>,
-) -> (Vec<Quota>, Vec<Uncounted>) {
+) -> (Vec<Quota>, Vec<String>) {
     let mut quotas: BTreeMap<(String, String), (Quota, bool)> = BTreeMap::new();
     for (namespace, name, quota) in live.iter() {
         let quota = Quota::live(namespace, name, quota);
@@ -40,33 +36,29 @@ pub(super) async fn quotas(
         };
         let merged = changes::merged(planned, release.method());
         let Ok(wanted) = ResourceQuota::deserialize(&merged) else {
-            uncounted.push(Uncounted { why: format!("{} cannot be read", planned.object.id()) });
+            uncounted.push(format!("{} cannot be read", planned.object.id()));
             continue;
         };
         let key = (namespace.clone(), name.to_owned());
-        let quota = match quotas.get(&key) {
-            Some((live, _)) => live.changed(&wanted),
-            None => Quota::live(&namespace, name, &wanted),
-        };
+        let wanted = Quota::wanted(&namespace, name, &wanted);
+        let quota = quotas.get(&key).map_or(wanted.clone(), |(live, _)| live.with_bounds_of(&wanted));
         quotas.insert(key, (quota, true));
     }
     let mut all = Vec::new();
     for (mut quota, is_of_release) in quotas.into_values() {
         let names: Vec<String> = quota.uncounted().map(str::to_owned).collect();
         if !names.is_empty() && !is_of_release {
-            uncounted.push(Uncounted {
-                why: format!(
-                    "the quota {} in {} does not say yet how much of {} is used",
-                    quota.name,
-                    quota.namespace,
-                    names.join(", ")
-                ),
-            });
+            uncounted.push(format!(
+                "the quota {} in {} does not say yet how much of {} is used",
+                quota.name,
+                quota.namespace,
+                names.join(", ")
+            ));
         }
         if is_of_release && !names.is_empty() {
             match count(cluster, &quota, &names, pods).await {
                 Ok(counted) => counted.into_iter().for_each(|(name, amount)| quota.set_used(&name, amount)),
-                Err(why) => uncounted.push(Uncounted { why }),
+                Err(why) => uncounted.push(why),
             }
         }
         all.push(quota);
@@ -163,9 +155,8 @@ pub(super) fn examine(
         let Some(namespace) = planned.namespace.clone() else { continue };
         if planned.object.kind() == "ResourceQuota" && planned.object.group().is_empty() {
             let name = planned.object.display_name();
-            if let Some(quota) = after.iter().find(|quota| quota.namespace == namespace && quota.name == name)
-            {
-                let before = now.iter().position(|known| known.namespace == namespace && known.name == name);
+            if let Some(quota) = after.iter().find(|quota| quota.is(&namespace, name)) {
+                let before = now.iter().position(|known| known.is(&namespace, name));
                 match before {
                     Some(at) => now[at] = now[at].with_bounds_of(quota),
                     None => now.push(quota.clone()),
@@ -198,8 +189,7 @@ pub(super) fn examine(
     after
         .into_iter()
         .map(|quota| {
-            let known =
-                now.iter().find(|known| known.namespace == quota.namespace && known.name == quota.name);
+            let known = now.iter().find(|known| known.is(&quota.namespace, &quota.name));
             known.cloned().unwrap_or(quota)
         })
         .collect()

@@ -103,8 +103,8 @@ pub(super) async fn examine(
     if let Some(live) = check.need(&[&QUOTA_EXCEEDED], read.quotas.clone()) {
         let (known, uncounted) = objects::quotas(cluster, &live, release, &pods).await;
         quotas = objects::examine(&mut quota_rule, release, &live, known, &claims);
-        for uncounted in uncounted {
-            quota_rule.unknown(uncounted.why, "see `kubectl describe resourcequota`");
+        for why in uncounted {
+            quota_rule.unknown(why, "see `kubectl describe resourcequota`");
         }
     }
     let counted = quotas.len();

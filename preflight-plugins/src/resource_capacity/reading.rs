@@ -8,6 +8,8 @@ use preflight_core::release::{Projected, ProjectedList, Release};
 use preflight_core::view;
 use serde::Deserialize;
 
+use super::autoscalers::Autoscaler;
+use super::budgets::Budget;
 use crate::capacity::admit::{PriorityClass, RuntimeClass};
 use crate::capacity::limits::LimitRange;
 use crate::capacity::quota::ResourceQuota;
@@ -50,8 +52,8 @@ pub(super) async fn prefetch(cluster: &Reader) {
         cluster.list::<PriorityClass>(),
         cluster.list::<RuntimeClass>(),
         cluster.list::<Namespace>(),
-        super::autoscalers::prefetch(cluster),
-        super::budgets::prefetch(cluster),
+        cluster.list::<Autoscaler>(),
+        cluster.list::<Budget>(),
     );
 }
 

@@ -6,7 +6,7 @@ use preflight_core::cluster::Listed;
 use serde_json::json;
 
 use super::volumes::Storage;
-use super::workloads::{Changes, Kind, Own, Slot, Wanted, equal, node_of_daemon};
+use super::workloads::{Kind, Own, Slot, Wanted, equal, node_of_daemon};
 use crate::capacity::fit::Survey;
 use crate::capacity::fleet::{Fleet, NodeId, NodeInfo, ShapeId};
 use crate::capacity::quota::{Charge, Quota};
@@ -16,6 +16,7 @@ use crate::capacity::scene::{Mold, Scene, Shapes, Waiting, Workload};
 use crate::capacity::shape::{Shape, SpreadTerm};
 use crate::capacity::state::{PodId, State};
 use crate::capacity::view::{Pod, Spread};
+use crate::changes::Happens;
 use crate::labels::Labels;
 
 /// How the scheduler spreads pods that do not say how (`pkg/scheduler/framework/plugins/podtopologyspread/plugin.go`,
@@ -23,7 +24,7 @@ use crate::labels::Labels;
 const SPREAD: [(&str, i64); 2] = [("kubernetes.io/hostname", 3), ("topology.kubernetes.io/zone", 5)];
 
 /// Nodes, the pods on them, and who has which name.
-pub(super) struct Stage0 {
+pub(super) struct Staged {
     pub(super) fleet: Fleet,
     pub(super) state: State,
     pub(super) workloads: Vec<Workload>,
@@ -33,7 +34,7 @@ pub(super) struct Stage0 {
     pub(super) names: HashMap<PodId, String>,
 }
 
-impl Stage0 {
+impl Staged {
     pub(super) fn scene(&self) -> Scene<'_> {
         Scene {
             fleet: &self.fleet,
@@ -56,19 +57,8 @@ pub(super) struct Others<'a> {
 impl Others<'_> {
     /// Whether a pod goes with what pruning takes away.
     fn is_going(&self, namespace: &str, name: &str, pod: &Pod) -> bool {
-        let owner = pod.metadata.controller();
         self.going.iter().any(|(kind, at, gone)| {
-            at == namespace
-                && match kind.as_str() {
-                    "Pod" => gone == name,
-                    "Deployment" => {
-                        let hash = pod.metadata.labels.get("pod-template-hash").map_or("", String::as_str);
-                        owner.is_some_and(|owner| {
-                            owner.kind == "ReplicaSet" && owner.name == format!("{gone}-{hash}")
-                        })
-                    }
-                    kind => owner.is_some_and(|owner| owner.kind == kind && owner.name == *gone),
-                }
+            at == namespace && if kind == "Pod" { gone == name } else { pod.is_made_by(kind, gone) }
         })
     }
 }
@@ -80,7 +70,7 @@ pub(super) fn set(
     quotas: &[Quota],
     storage: &Storage,
     wanted: &[&Wanted],
-) -> Stage0 {
+) -> Staged {
     let mut nodes = nodes;
     storage.limit(&mut nodes);
     let pods = others.pods;
@@ -88,6 +78,12 @@ pub(super) fn set(
     let mut placed: Vec<(String, ShapeId, NodeId, bool)> = Vec::new();
     let mut pending: HashMap<String, ShapeId> = HashMap::new();
     let mut waiting = Vec::new();
+    let mut alike: HashMap<String, Vec<NodeId>> = HashMap::new();
+    for (at, node) in fleet.nodes().iter().enumerate() {
+        if let Some(like) = &node.like {
+            alike.entry(like.clone()).or_default().push(at);
+        }
+    }
     for (namespace, name, pod) in pods.iter().filter(|(_, _, pod)| !pod.has_ended()) {
         let called = format!("{namespace}/{name}");
         let node = fleet.node(&pod.spec.node_name);
@@ -101,10 +97,9 @@ pub(super) fn set(
             Some(node) => {
                 let leaves = pod.is_terminating() || others.is_going(namespace, name, pod);
                 // A DaemonSet has a pod on each node to come as well.
-                if pod.metadata.controller().is_some_and(|owner| owner.kind == "DaemonSet") {
-                    let of = Some(&fleet.nodes()[node].name);
-                    let alike = (0..fleet.nodes().len()).filter(|at| fleet.nodes()[*at].like.as_ref() == of);
-                    placed.extend(alike.map(|at| (format!("{called} on a node to come"), shape, at, leaves)));
+                if let Some(alike) = alike.get(&pod.spec.node_name).filter(|_| is_of_daemon_set(pod)) {
+                    let to_come = format!("{called} on a node to come");
+                    placed.extend(alike.iter().map(|at| (to_come.clone(), shape, *at, leaves)));
                 }
                 placed.push((called, shape, node, leaves));
             }
@@ -117,8 +112,7 @@ pub(super) fn set(
                 let is_ours =
                     wanted.iter().any(|wanted| wanted.own.iter().any(|own| own.is(namespace, name)));
                 if waits && !is_ours {
-                    let daemon = pod.metadata.controller().is_some_and(|owner| owner.kind == "DaemonSet");
-                    let node = daemon.then(|| fleet.node(&node_of_daemon(pod))).flatten();
+                    let node = is_of_daemon_set(pod).then(|| fleet.node(&node_of_daemon(pod))).flatten();
                     let in_vain = pod
                         .status
                         .conditions
@@ -139,22 +133,29 @@ pub(super) fn set(
         names.insert(id, called);
     }
     // Whoever fits, and was tried in vain, waits for something that is not seen here.
-    let waits = |(waiting, in_vain): &(Waiting, bool)| {
+    let fits = |waiting: &Waiting| {
         let survey = Survey::of(&fleet, &state, waiting.shape);
-        let fits = match waiting.node {
+        match waiting.node {
             Some(node) => survey.fits(node),
             None => !survey.feasible().is_empty(),
-        };
-        !(*in_vain && fits)
+        }
     };
-    let waiting = waiting.iter().filter(|one| waits(one)).map(|(waiting, _)| *waiting).collect();
+    let waiting = waiting
+        .into_iter()
+        .filter(|(waiting, in_vain)| !(*in_vain && fits(waiting)))
+        .map(|(waiting, _)| waiting)
+        .collect();
     let find = |own: &Own| ids.get(&own.called()).copied();
     let workloads = wanted
         .iter()
         .zip(molds)
         .map(|(wanted, new)| workload(&fleet, &state, wanted, new, pods, &find, &pending))
         .collect();
-    Stage0 { fleet, state, workloads, waiting, quotas: quotas.to_vec(), names }
+    Staged { fleet, state, workloads, waiting, quotas: quotas.to_vec(), names }
+}
+
+fn is_of_daemon_set(pod: &Pod) -> bool {
+    pod.metadata.controller().is_some_and(|owner| owner.kind == "DaemonSet")
 }
 
 impl Own {
@@ -176,8 +177,7 @@ fn mold(fleet: &mut Fleet, storage: &Storage, wanted: &Wanted) -> Mold {
         shape.spread_softly =
             SPREAD.iter().map(|(key, skew)| softly(&wanted.namespace, &labels, key, *skew)).collect();
     }
-    let requests = requests::requests(&admitted.spec.containers());
-    let charge = Charge::pod(&wanted.namespace, &admitted.spec, &requests);
+    let charge = Charge::pod(&wanted.namespace, &admitted.spec, &shape.requests);
     let shapes = match &wanted.kind {
         Kind::StatefulSet { start, replicas, .. } if !wanted.claims.is_empty() => {
             let name = wanted.object.display_name();
@@ -255,7 +255,10 @@ fn workload(
     });
     let scaled_first = match &wanted.kind {
         Kind::Deployment { replicas, rolling: Some(_), before: Some(before) }
-            if wanted.changes != Changes::No && before != replicas && *before > 0 && old.is_some() =>
+            if !matches!(wanted.changes, Happens::No(_))
+                && before != replicas
+                && *before > 0
+                && old.is_some() =>
         {
             Some(*replicas)
         }

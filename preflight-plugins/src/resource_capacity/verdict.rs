@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::capacity::fit::Survey;
 use crate::capacity::fleet::{Fleet, ShapeId};
 use crate::capacity::place::Policy;
-use crate::capacity::scene::{Ending, Hitch, Scene, Shapes, Stuck, Workload};
+use crate::capacity::scene::{Ending, Hitch, Scene, Shapes, Stuck};
 use crate::capacity::state::{PodId, State};
 
 /// How often it is played with each policy.
@@ -108,7 +108,7 @@ fn cannot_ever(scene: &Scene<'_>, stuck: &Stuck) -> bool {
     let workload = &scene.workloads[stuck.workload];
     // Pods with claims of their own are looked at one by one.
     let (shapes, copies) = match &workload.new.shapes {
-        Shapes::One(shape) => (vec![*shape], at_once(workload)),
+        Shapes::One(shape) => (vec![*shape], workload.plan.at_once()),
         Shapes::BySlot(_, shapes) => (shapes.clone(), 1),
     };
     let mut state = scene.state.clone();
@@ -136,16 +136,4 @@ fn has_room(fleet: &Fleet, mut state: State, shape: ShapeId, copies: usize) -> b
         state.put(fleet, shape, node, false);
     }
     true
-}
-
-/// How many of a workload's pods there are at once in the end.
-fn at_once(workload: &Workload) -> usize {
-    use crate::capacity::rollout::Plan;
-    match workload.plan {
-        Plan::Rolling { replicas, .. }
-        | Plan::Recreate { replicas }
-        | Plan::Fixed { replicas }
-        | Plan::Stateful { replicas, .. } => replicas,
-        _ => 1,
-    }
 }

@@ -23,8 +23,8 @@ pub(super) struct Wanted {
     pub(super) kind: Kind,
     /// Its pods as the API server admits them.
     pub(super) pods: Admitted,
-    /// Whether its template changes; the reason where that cannot be told.
-    pub(super) changes: Changes,
+    /// Whether its template changes.
+    pub(super) changes: Happens,
     /// Whether pods are made for it now.
     pub(super) makes: Happens,
     /// The pods that it has.
@@ -33,14 +33,6 @@ pub(super) struct Wanted {
     pub(super) scaled: Option<Scaled>,
     /// Names of the claim templates of a StatefulSet.
     pub(super) claims: Vec<String>,
-}
-
-/// Whether the template changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Changes {
-    Yes,
-    No,
-    Perhaps(&'static str),
 }
 
 /// What an autoscaler keeps a workload at.
@@ -132,8 +124,8 @@ pub(super) fn wanted(
     scalers: &Scalers,
 ) -> Result<Option<Wanted>, Unclear> {
     let object = &planned.object;
-    let Some(template) = object.pod_template() else { return Ok(None) };
-    if object.kind() == "CronJob" {
+    // Those of a CronJob come later.
+    if object.pod_template().is_none() || object.kind() == "CronJob" {
         return Ok(None);
     }
     if let Live::Unknown(error) = &planned.live {
@@ -142,7 +134,6 @@ pub(super) fn wanted(
             advice: "grant get on it",
         });
     }
-    drop(template);
     if let (Live::Present(live), Method::Helm) = (&planned.live, method)
         && let Some(field) =
             kept_field(&live["spec"]["template"]["spec"], &planned.effective["spec"]["template"]["spec"])
@@ -170,11 +161,6 @@ pub(super) fn wanted(
     };
     let pods_wanted = rules.admit(&namespace, template, daemon).map_err(unreadable)?;
     let rollout = changes::rollout(planned, method);
-    let changed = match rollout.template {
-        Happens::Yes => Changes::Yes,
-        Happens::No(_) => Changes::No,
-        Happens::Perhaps(why) => Changes::Perhaps(why),
-    };
     let scaler = scalers.of(&namespace, object.group(), object.kind(), object.display_name());
     let Some(kind) = kind_of(object.kind(), spec, live, scaler).ok_or_else(|| Unclear {
         why: format!("the strategy of {} cannot be read", object.id()),
@@ -184,7 +170,9 @@ pub(super) fn wanted(
         return Ok(None);
     };
     let own = match live {
-        Some(live) => own_pods(object.kind(), object.display_name(), &namespace, live, changed, pods),
+        Some(live) => {
+            own_pods(object.kind(), object.display_name(), &namespace, live, rollout.template, pods)
+        }
         None => Vec::new(),
     };
     let claims = spec["volumeClaimTemplates"].as_array().into_iter().flatten();
@@ -194,7 +182,7 @@ pub(super) fn wanted(
         namespace,
         kind,
         pods: pods_wanted,
-        changes: if live.is_none() { Changes::Yes } else { changed },
+        changes: rollout.template,
         makes: rollout.pods,
         own,
         scaled: scaler.map(|scaler| Scaled {
@@ -227,7 +215,7 @@ impl Wanted {
         let name = self.object.display_name();
         let of_own =
             self.own.iter().find(|own| own.generation == Generation::New).map(|own| own.revision.clone());
-        let of_status = live.filter(|_| self.changes == Changes::No);
+        let of_status = live.filter(|_| matches!(self.changes, Happens::No(_)));
         let of_status =
             of_status.and_then(|live| live["status"]["updateRevision"].as_str().map(str::to_owned));
         let revision = of_own.or(of_status).unwrap_or_else(|| "of-this-release".to_owned());
@@ -347,24 +335,15 @@ fn own_pods(
     name: &str,
     namespace: &str,
     live: &Value,
-    changes: Changes,
+    changes: Happens,
     pods: &Listed<Pod>,
 ) -> Vec<Own> {
-    let owned = |pod: &Pod| match kind {
-        "Deployment" => {
-            let hash = pod.metadata.labels.get("pod-template-hash").map_or("", String::as_str);
-            pod.metadata
-                .controller()
-                .is_some_and(|owner| owner.kind == "ReplicaSet" && owner.name == format!("{name}-{hash}"))
-        }
-        _ => pod.metadata.controller().is_some_and(|owner| owner.kind == kind && owner.name == name),
-    };
     let is_it = |at: &str, called: &str, pod: &Pod| {
         at == namespace
             && if kind == "Pod" {
                 called == name
             } else {
-                owned(pod) && !pod.has_ended() && !pod.is_terminating()
+                pod.is_made_by(kind, name) && !pod.has_ended() && !pod.is_terminating()
             }
     };
     let all: Vec<(&str, &Pod)> = pods
@@ -379,7 +358,7 @@ fn own_pods(
             let fixed = matches!(kind, "ReplicaSet" | "ReplicationController");
             let same = fixed
                 || live["spec"]["paused"] == true
-                || changes == Changes::No
+                || matches!(changes, Happens::No(_))
                     && (kind == "Pod" || current.as_deref().is_none_or(|current| revision(pod) == current));
             let stage = match (pod.spec.node_name.is_empty(), pod.is_ready()) {
                 (true, _) => Stage::Pending,

@@ -283,6 +283,17 @@ impl Pod {
         requests::running_requests(&self.spec.containers(), &self.status.allocated())
     }
 
+    /// Whether a workload of its namespace made it; a Deployment does so by its ReplicaSets.
+    #[must_use]
+    pub fn is_made_by(&self, kind: &str, name: &str) -> bool {
+        let Some(owner) = self.metadata.controller() else { return false };
+        if kind != "Deployment" {
+            return owner.kind == kind && owner.name == name;
+        }
+        let hash = self.metadata.labels.get("pod-template-hash").map_or("", String::as_str);
+        owner.kind == "ReplicaSet" && owner.name == format!("{name}-{hash}")
+    }
+
     /// Whether it has ended: its room is free again.
     #[must_use]
     pub fn has_ended(&self) -> bool {
