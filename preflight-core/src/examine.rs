@@ -303,7 +303,12 @@ pub struct RuleCheck<'a> {
 impl RuleCheck<'_> {
     /// Counts one thing as looked at.
     pub fn examined(&mut self) {
-        self.examined += 1;
+        self.examined_many(1);
+    }
+
+    /// Counts so many things as looked at.
+    pub fn examined_many(&mut self, count: usize) {
+        self.examined += count;
     }
 
     /// The rule is violated.

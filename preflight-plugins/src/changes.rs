@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use preflight_core::release::{Action, Live, Planned};
 use preflight_core::{Method, Quantity};
+#[cfg(any(feature = "resource-capacity", feature = "storage-validation"))]
+use preflight_core::{Remediation, RuleCheck, Subject};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -18,6 +20,28 @@ pub(crate) enum Happens {
     No(&'static str),
     /// That cannot be told, for this reason.
     Perhaps(&'static str),
+}
+
+#[cfg(any(feature = "resource-capacity", feature = "storage-validation"))]
+impl Happens {
+    /// Says that something will go wrong, as far as this happens: what does not happen now is a warning.
+    pub(crate) fn predict(
+        self,
+        rule: &mut RuleCheck<'_>,
+        subject: Subject,
+        message: &str,
+        it: &str,
+        remedy: Remediation,
+    ) {
+        match self {
+            Self::Yes => rule.predict(subject, message, remedy),
+            Self::No(why) => rule.warn(subject, format!("{message}; {why}"), remedy),
+            Self::Perhaps(why) => {
+                let why = format!("{message}, and whether {it} is not known: {why}");
+                rule.unknown(why, remedy.on_one_line());
+            }
+        }
+    }
 }
 
 /// What the controllers of a workload make of a change.

@@ -42,6 +42,8 @@ mod settings;
 pub mod storage;
 #[cfg(feature = "storage-validation")]
 pub mod storage_validation;
+#[cfg(any(feature = "cluster-connectivity", feature = "resource-capacity", feature = "storage-validation"))]
+mod told;
 
 use std::sync::Arc;
 

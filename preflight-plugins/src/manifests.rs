@@ -59,7 +59,7 @@ impl Plugin for ManifestsPlugin {
 
 fn duplicates(check: &Examination, context: &Context, method: Method) {
     let mut rule = check.rule(&DUPLICATE_OBJECT);
-    context.manifests().objects().iter().for_each(|_| rule.examined());
+    rule.examined_many(context.manifests().objects().len());
     for (later, first) in context.manifests().duplicates() {
         let at = first.place_of_name();
         let remedy = Remediation::new(format!("Keep one of the two; the first one is at {at}"));

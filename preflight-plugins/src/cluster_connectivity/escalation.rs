@@ -13,10 +13,13 @@ use serde_json::Value;
 
 use super::ROLE_ESCALATION;
 use super::permissions::{advise, ask, ask_all, who};
+use crate::told::some;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 /// Permissions of one role that are asked about one by one. Beyond it the answer would cost more than it is worth.
 const CAP: usize = 1000;
+/// Permissions that are told of one role.
+const TOLD: usize = 3;
 
 pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Reader, release: &Release) {
     let mut rule = check.rule(&ROLE_ESCALATION);
@@ -83,10 +86,8 @@ fn tell(
     who: &str,
 ) {
     let binding = planned.object.kind().ends_with("Binding");
-    let shown: Vec<_> = missing.iter().take(3).map(Act::describe).collect();
-    let more = if missing.len() > 3 { format!(" and {} more", missing.len() - 3) } else { String::new() };
-    let message =
-        format!("{} grants what {} does not hold: {}{more}", planned.object.id(), who, shown.join(", "),);
+    let acts = some(missing.iter().map(Act::describe), TOLD);
+    let message = format!("{} grants what {who} does not hold: {acts}", planned.object.id());
     let (verb, resource, name) = if binding {
         let kind = planned.object.text("roleRef.kind").unwrap_or("Role");
         ("bind", format!("{}s", kind.to_lowercase()), planned.object.text("roleRef.name").unwrap_or_default())

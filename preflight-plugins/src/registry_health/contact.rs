@@ -104,10 +104,8 @@ pub(super) fn conclude(check: &Examination, hub: &Hub, inquiries: &[Inquiry], re
                 tell(check, &mut examination, rule, hub, incident);
             }
         }
-        answered
-            .iter()
-            .filter(|authority| !told.contains(authority.as_str()))
-            .for_each(|_| examination.examined());
+        examination
+            .examined_many(answered.iter().filter(|authority| !told.contains(authority.as_str())).count());
         examination.conclude("registries");
     }
 }

@@ -9,7 +9,7 @@ use super::scene::{self, another};
 use super::settings::Capacity;
 use super::verdict::{Verdict, judge};
 use super::volumes::Storage;
-use super::workloads::Wanted;
+use super::workloads::{Unclear, Wanted};
 use crate::capacity::fleet::NodeInfo;
 use crate::capacity::quota::Quota;
 use crate::capacity::rollout::{Generation, Stage};
@@ -58,7 +58,7 @@ pub(super) enum Placement {
     /// These cannot.
     NotFound(Vec<Obstacle>),
     /// That cannot be told.
-    Unknown { why: String, advice: &'static str },
+    Unknown(Unclear),
 }
 
 /// What stands in a workload's way.
@@ -84,111 +84,202 @@ impl Decided {
 }
 
 pub(super) fn decide(inputs: Inputs) -> Decided {
-    let nodes: Vec<NodeInfo> = inputs.nodes.iter().map(|(_, name, node)| NodeInfo::of(name, node)).collect();
-    let all: Vec<&Wanted> = inputs.wanted.iter().filter(|wanted| wanted.refusals().is_empty()).collect();
-    let place =
-        |at: usize| inputs.wanted.iter().position(|wanted| std::ptr::eq(wanted, all[at])).unwrap_or(at);
-    let set = |nodes: Vec<NodeInfo>, wanted: &[&Wanted]| {
-        let others =
-            scene::Others { pods: &inputs.pods, namespaces: &inputs.namespaces, going: &inputs.going };
-        scene::set(nodes, &others, &inputs.quotas, &inputs.storage, wanted)
-    };
-    let staged = set(nodes.clone(), &all);
-    let verdict = judge(&staged.scene());
-    let name_of = |node: usize| staged.fleet.nodes()[node].name.clone();
+    let thinking = Thinking::of(&inputs);
+    let staged = thinking.set(thinking.nodes.clone(), &thinking.all);
     let (mut evicted, mut slow) = (Vec::new(), Vec::new());
     let mut end = staged.state.clone();
-    let placement = match verdict {
+    let placement = match judge(&staged.scene()) {
         Verdict::Lands(ending, aside) => {
             evicted = aside.evicted.iter().filter_map(|pod| staged.names.get(pod).cloned()).collect();
-            slow = aside.slow.iter().map(|at| place(*at)).collect();
+            slow = aside.slow.iter().map(|at| thinking.place(*at)).collect();
             end = ending.state;
             Placement::Found
         }
-        Verdict::TooLong => Placement::Unknown {
-            why: "the rollout has more steps than are played through".to_owned(),
-            advice: "raise maxSurge or maxUnavailable, or release fewer workloads at once",
-        },
-        Verdict::Depends { well, of, stuck } => Placement::Unknown {
-            why: format!(
-                "whether {} fits depends on where the scheduler puts the pods: in {} of {of} plays it does not",
-                all.get(stuck.first().map_or(0, |stuck| stuck.workload))
-                    .map_or("it".to_owned(), |wanted| wanted.object.id().to_string()),
+        Verdict::TooLong => unknown(
+            "the rollout has more steps than are played through".to_owned(),
+            "raise maxSurge or maxUnavailable, or release fewer workloads at once",
+        ),
+        Verdict::Depends { well, of, stuck } => {
+            let first = thinking.all.get(stuck.first().map_or(0, |stuck| stuck.workload));
+            let what = first.map_or("it".to_owned(), |wanted| wanted.object.id().to_string());
+            let why = format!(
+                "whether {what} fits depends on where the scheduler puts the pods: in {} of {of} plays it does not",
                 of - well,
-            ),
-            advice: "make more room, or ask for less",
-        },
+            );
+            unknown(why, "make more room, or ask for less")
+        }
         Verdict::Stuck { ending, stuck, proven } => {
             end = ending.state;
-            let short_of_nodes = stuck.iter().all(|stuck| matches!(stuck.why, Hitch::NoNode { .. }));
-            let unclear = stuck.iter().find_map(|stuck| match all[stuck.workload].changes {
-                Happens::Perhaps(why) => Some((stuck.workload, why)),
-                _ => None,
-            });
-            let raised = stuck.iter().find(|stuck| {
-                let wanted = all[stuck.workload];
-                !wanted.own.is_empty() && wanted.scaled.as_ref().is_some_and(|scaled| scaled.raises)
-            });
-            let waits = stuck.iter().find(|stuck| matches!(stuck.why, Hitch::Steps));
-            if let Some(stuck) = waits {
-                let id = all[stuck.workload].object.id();
-                Placement::Unknown {
-                    why: format!(
-                        "the rollout of {id} waits for a pod of its that is not ready, and whether it gets so is not known"
-                    ),
-                    advice: "see what keeps the pod from getting ready",
-                }
-            } else if let Some(stuck) = raised {
-                let wanted = all[stuck.workload];
-                Placement::Unknown {
-                    why: format!(
-                        "with as many pods as its autoscaler wants, {} does not fit while it rolls; with as many as are written it may",
-                        wanted.object.id()
-                    ),
-                    advice: "write as many replicas as the autoscaler's minimum, or make room",
-                }
-            } else if let Some((at, why)) = unclear {
-                let id = all[at].object.id();
-                Placement::Unknown {
-                    why: format!(
-                        "if {id} rolls out, it does not fit, and whether it does so is not known: {why}"
-                    ),
-                    advice: "make room for it",
-                }
-            } else if let Some(what) = once_they_are_gone(&staged) {
-                Placement::Later(place(stuck[0].workload), what)
-            } else if short_of_nodes
-                && let Some(found) = elastic(&inputs, &nodes, &all, &set, place(stuck[0].workload))
-            {
-                found
-            } else if let Some(sign) = short_of_nodes.then(|| autoscaler(&inputs.nodes)).flatten() {
-                let what = &all[stuck[0].workload];
-                Placement::Unknown {
-                    why: format!(
-                        "{} does not fit onto the nodes that there are, and {sign}",
-                        what.object.id()
-                    ),
-                    advice: "say in the environment how far it goes: `capacity.elastic`",
-                }
-            } else {
-                let obstacles = stuck.into_iter().map(|stuck| {
-                    let wanted = all[stuck.workload];
-                    let message = message(wanted, &stuck, proven, &name_of);
-                    let node = match &stuck.why {
-                        Hitch::NoNode { shortfall: Some(shortfall), .. } => Some(name_of(shortfall.node)),
-                        _ => None,
-                    };
-                    Obstacle { workload: place(stuck.workload), message, hitch: stuck.why, node, proven }
-                });
-                Placement::NotFound(obstacles.collect())
-            }
+            let later = thinking.doubt(&stuck).or_else(|| thinking.later(&staged, &stuck));
+            later.unwrap_or_else(|| thinking.obstacles(&staged, stuck, proven))
         }
     };
     let requested = [0, 1].map(|at| requested(&end, &staged, at));
-    let looked_at = (nodes.len(), inputs.pods.len());
+    let looked_at = (thinking.nodes.len(), inputs.pods.len());
     let found = matches!(placement, Placement::Found);
-    let at_maximum = if found { at_maximum(&inputs, &nodes, &set) } else { Vec::new() };
+    let at_maximum = if found { thinking.at_maximum() } else { Vec::new() };
     Decided { placement, evicted, slow, at_maximum, looked_at, requested, wanted: inputs.wanted }
+}
+
+const fn unknown(why: String, advice: &'static str) -> Placement {
+    Placement::Unknown(Unclear { why, advice })
+}
+
+/// What is thought about: the workloads whose pods are let in, on the nodes that there are.
+struct Thinking<'a> {
+    inputs: &'a Inputs,
+    nodes: Vec<NodeInfo>,
+    all: Vec<&'a Wanted>,
+}
+
+impl<'a> Thinking<'a> {
+    fn of(inputs: &'a Inputs) -> Self {
+        let nodes = inputs.nodes.iter().map(|(_, name, node)| NodeInfo::of(name, node)).collect();
+        let all = inputs.wanted.iter().filter(|wanted| wanted.refusals().is_empty()).collect();
+        Self { inputs, nodes, all }
+    }
+
+    fn set(&self, nodes: Vec<NodeInfo>, wanted: &[&Wanted]) -> scene::Staged {
+        let Inputs { pods, namespaces, going, quotas, storage, .. } = self.inputs;
+        scene::set(nodes, &scene::Others { pods, namespaces, going }, quotas, storage, wanted)
+    }
+
+    /// Where a workload stands among all that are wanted.
+    fn place(&self, at: usize) -> usize {
+        self.inputs.wanted.iter().position(|wanted| std::ptr::eq(wanted, self.all[at])).unwrap_or(at)
+    }
+
+    /// Why it is not sure that those that are stuck are so.
+    fn doubt(&self, stuck: &[Stuck]) -> Option<Placement> {
+        if let Some(stuck) = stuck.iter().find(|stuck| matches!(stuck.why, Hitch::Steps)) {
+            let id = self.all[stuck.workload].object.id();
+            let why = format!(
+                "the rollout of {id} waits for a pod of its that is not ready, and whether it gets so is not known"
+            );
+            return Some(unknown(why, "see what keeps the pod from getting ready"));
+        }
+        let mut workloads = stuck.iter().map(|stuck| self.all[stuck.workload]);
+        let raised = workloads.clone().find(|wanted| {
+            !wanted.own.is_empty() && wanted.scaled.as_ref().is_some_and(|scaled| scaled.raises)
+        });
+        if let Some(wanted) = raised {
+            let why = format!(
+                "with as many pods as its autoscaler wants, {} does not fit while it rolls; with as many as are written it may",
+                wanted.object.id()
+            );
+            let advice = "write as many replicas as the autoscaler's minimum, or make room";
+            return Some(unknown(why, advice));
+        }
+        workloads.find_map(|wanted| {
+            let Happens::Perhaps(why) = wanted.changes else { return None };
+            let id = wanted.object.id();
+            let why =
+                format!("if {id} rolls out, it does not fit, and whether it does so is not known: {why}");
+            Some(unknown(why, "make room for it"))
+        })
+    }
+
+    /// What may still come, and then those that are stuck go on.
+    fn later(&self, staged: &scene::Staged, stuck: &[Stuck]) -> Option<Placement> {
+        let first = stuck.first()?.workload;
+        if let Some(what) = once_they_are_gone(staged) {
+            return Some(Placement::Later(self.place(first), what));
+        }
+        if !stuck.iter().all(|stuck| matches!(stuck.why, Hitch::NoNode { .. })) {
+            return None;
+        }
+        self.elastic(self.place(first)).or_else(|| {
+            let sign = autoscaler(&self.inputs.nodes)?;
+            let id = self.all[first].object.id();
+            let why = format!("{id} does not fit onto the nodes that there are, and {sign}");
+            Some(unknown(why, "say in the environment how far it goes: `capacity.elastic`"))
+        })
+    }
+
+    fn obstacles(&self, staged: &scene::Staged, stuck: Vec<Stuck>, proven: bool) -> Placement {
+        let name_of = |node: usize| staged.fleet.nodes()[node].name.clone();
+        let obstacles = stuck.into_iter().map(|stuck| {
+            let message = message(self.all[stuck.workload], &stuck, proven, &name_of);
+            let node = match &stuck.why {
+                Hitch::NoNode { shortfall: Some(shortfall), .. } => Some(name_of(shortfall.node)),
+                _ => None,
+            };
+            Obstacle { workload: self.place(stuck.workload), message, hitch: stuck.why, node, proven }
+        });
+        Placement::NotFound(obstacles.collect())
+    }
+
+    /// Whether it fits once the declared groups have grown.
+    fn elastic(&self, waits: usize) -> Option<Placement> {
+        let (inputs, nodes) = (self.inputs, &self.nodes);
+        if inputs.capacity.elastic.is_empty() {
+            return None;
+        }
+        let mut more = nodes.clone();
+        let mut told = Vec::new();
+        for (name, group) in &inputs.capacity.elastic {
+            let there: Vec<&NodeInfo> = nodes.iter().filter(|node| group.has(&node.labels)).collect();
+            let added = group.max_nodes.saturating_sub(there.len());
+            let new = (0..added)
+                .filter_map(|at| another(there.first().copied(), &format!("{name}-{at}-to-come"), group));
+            let before = more.len();
+            more.extend(new);
+            told.push(format!("{name} ({} nodes, up to {} more)", there.len(), more.len() - before));
+        }
+        let staged = self.set(more, &self.all);
+        let groups = told.join(", ");
+        let beyond = |why: &str| {
+            let why = format!("it does not fit onto the nodes that there are, and {why}: {groups}");
+            unknown(why, "raise the maximum of a group, make room, or ask for less")
+        };
+        Some(match judge(&staged.scene()) {
+            Verdict::Lands(..) => Placement::Later(waits, format!("nodes are added: {groups}")),
+            Verdict::Depends { .. } => {
+                beyond("whether it fits onto the declared maximum depends on where pods are put")
+            }
+            Verdict::Stuck { .. } => beyond("no placement is found inside the declared maximum either"),
+            Verdict::TooLong => beyond("the rollout has more steps than are played through"),
+        })
+    }
+
+    /// What does not fit once every autoscaler has gone to its maximum, on top of the release.
+    fn at_maximum(&self) -> Vec<(usize, String)> {
+        let inputs = self.inputs;
+        let scaled = |wanted: &Wanted| {
+            wanted
+                .scaled
+                .as_ref()
+                .map(|scaled| scaled.max)
+                .filter(|max| wanted.kind.replicas().is_some_and(|now| now > 0 && now < *max))
+        };
+        if inputs.wanted.iter().all(|wanted| scaled(wanted).is_none()) {
+            return Vec::new();
+        }
+        let grown: Vec<Wanted> = inputs
+            .wanted
+            .iter()
+            .filter(|wanted| wanted.refusals().is_empty())
+            .map(|wanted| {
+                let kind =
+                    scaled(wanted).map_or_else(|| wanted.kind.clone(), |max| wanted.kind.with_replicas(max));
+                wanted.with_kind(kind)
+            })
+            .collect();
+        let all: Vec<&Wanted> = grown.iter().collect();
+        let staged = self.set(self.nodes.clone(), &all);
+        let (Verdict::Stuck { stuck, .. } | Verdict::Depends { stuck, .. }) = judge(&staged.scene()) else {
+            return Vec::new();
+        };
+        let name_of = |node: usize| staged.fleet.nodes()[node].name.clone();
+        let told = stuck.into_iter().filter_map(|stuck| {
+            let wanted = &grown[stuck.workload];
+            let scaled = wanted.scaled.as_ref()?;
+            let place = inputs.wanted.iter().position(|other| Arc::ptr_eq(&other.object, &wanted.object))?;
+            let why = why(wanted, &stuck, &name_of);
+            Some((place, format!("at the {} replicas of its autoscaler {}, {why}", scaled.max, scaled.by)))
+        });
+        told.collect()
+    }
 }
 
 /// Whether it fits once the pods are gone that were told to end.
@@ -216,86 +307,6 @@ fn autoscaler(nodes: &Listed<Node>) -> Option<String> {
         .iter()
         .find_map(|(_, _, node)| signs.iter().find(|sign| node.metadata.labels.contains_key(**sign)));
     found.map(|sign| format!("nodes may be added (there are some with the label {sign})"))
-}
-
-/// Whether it fits once the declared groups have grown.
-fn elastic(
-    inputs: &Inputs,
-    nodes: &[NodeInfo],
-    all: &[&Wanted],
-    set: &dyn Fn(Vec<NodeInfo>, &[&Wanted]) -> scene::Staged,
-    waits: usize,
-) -> Option<Placement> {
-    if inputs.capacity.elastic.is_empty() {
-        return None;
-    }
-    let mut more = nodes.to_vec();
-    let mut told = Vec::new();
-    for (name, group) in &inputs.capacity.elastic {
-        let there: Vec<&NodeInfo> = nodes.iter().filter(|node| group.has(&node.labels)).collect();
-        let added = group.max_nodes.saturating_sub(there.len());
-        let new = (0..added)
-            .filter_map(|at| another(there.first().copied(), &format!("{name}-{at}-to-come"), group));
-        let before = more.len();
-        more.extend(new);
-        told.push(format!("{name} ({} nodes, up to {} more)", there.len(), more.len() - before));
-    }
-    let staged = set(more, all);
-    let groups = told.join(", ");
-    let beyond = |why: &str| Placement::Unknown {
-        why: format!("it does not fit onto the nodes that there are, and {why}: {groups}"),
-        advice: "raise the maximum of a group, make room, or ask for less",
-    };
-    Some(match judge(&staged.scene()) {
-        Verdict::Lands(..) => Placement::Later(waits, format!("nodes are added: {groups}")),
-        Verdict::Depends { .. } => {
-            beyond("whether it fits onto the declared maximum depends on where pods are put")
-        }
-        Verdict::Stuck { .. } => beyond("no placement is found inside the declared maximum either"),
-        Verdict::TooLong => beyond("the rollout has more steps than are played through"),
-    })
-}
-
-/// What does not fit once every autoscaler has gone to its maximum, on top of the release.
-fn at_maximum(
-    inputs: &Inputs,
-    nodes: &[NodeInfo],
-    set: &dyn Fn(Vec<NodeInfo>, &[&Wanted]) -> scene::Staged,
-) -> Vec<(usize, String)> {
-    let scaled = |wanted: &Wanted| {
-        wanted
-            .scaled
-            .as_ref()
-            .map(|scaled| scaled.max)
-            .filter(|max| wanted.kind.replicas().is_some_and(|now| now > 0 && now < *max))
-    };
-    if inputs.wanted.iter().all(|wanted| scaled(wanted).is_none()) {
-        return Vec::new();
-    }
-    let grown: Vec<Wanted> = inputs
-        .wanted
-        .iter()
-        .filter(|wanted| wanted.refusals().is_empty())
-        .map(|wanted| {
-            let kind =
-                scaled(wanted).map_or_else(|| wanted.kind.clone(), |max| wanted.kind.with_replicas(max));
-            wanted.with_kind(kind)
-        })
-        .collect();
-    let all: Vec<&Wanted> = grown.iter().collect();
-    let staged = set(nodes.to_vec(), &all);
-    let (Verdict::Stuck { stuck, .. } | Verdict::Depends { stuck, .. }) = judge(&staged.scene()) else {
-        return Vec::new();
-    };
-    let name_of = |node: usize| staged.fleet.nodes()[node].name.clone();
-    let told = stuck.into_iter().filter_map(|stuck| {
-        let wanted = &grown[stuck.workload];
-        let scaled = wanted.scaled.as_ref()?;
-        let place = inputs.wanted.iter().position(|other| Arc::ptr_eq(&other.object, &wanted.object))?;
-        let why = why(wanted, &stuck, &name_of);
-        Some((place, format!("at the {} replicas of its autoscaler {}, {why}", scaled.max, scaled.by)))
-    });
-    told.collect()
 }
 
 fn message(wanted: &Wanted, stuck: &Stuck, proven: bool, name_of: &dyn Fn(usize) -> String) -> String {

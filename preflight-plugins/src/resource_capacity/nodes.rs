@@ -5,6 +5,7 @@ use preflight_core::{Examination, Remediation, Subject};
 use super::NODE_CONDITION;
 use super::reading::Read;
 use crate::capacity::view::Node;
+use crate::told::some;
 
 /// Names that are told of each condition.
 const TOLD: usize = 5;
@@ -18,12 +19,7 @@ pub(super) fn examine(check: &Examination, read: &Read) {
         let names: Vec<&str> =
             nodes.iter().filter(|(_, _, node)| is(node)).map(|(_, name, _)| name).collect();
         let Some(first) = names.first() else { return };
-        let more = match names.len().saturating_sub(TOLD) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let told = names.iter().take(TOLD).copied().collect::<Vec<_>>().join(", ");
-        let message = format!("{} of {} nodes {what}: {told}{more}", names.len(), nodes.len());
+        let message = format!("{} of {} nodes {what}: {}", names.len(), nodes.len(), some(&names, TOLD));
         let remedy =
             Remediation::new("See what the node says").command(format!("kubectl describe node {first}"));
         rule.warn(Subject::new(format!("Node {first}")), message, remedy);
@@ -39,6 +35,6 @@ pub(super) fn examine(check: &Examination, read: &Read) {
     for pressure in PRESSURES {
         find(&format!("say {pressure}"), &|node| condition(node, pressure).as_deref() == Some("True"));
     }
-    (0..nodes.len()).for_each(|_| rule.examined());
+    rule.examined_many(nodes.len());
     rule.conclude("nodes");
 }

@@ -20,9 +20,9 @@ use crate::capacity::admit::{Refusal, Rules};
 use crate::capacity::reason::{Histogram, Reason};
 use crate::capacity::scene::Hitch;
 use crate::capacity::shortfall::Shortfall;
-use crate::changes::Happens;
 use crate::labels::Labels;
 use crate::storage::NewClaim;
+use crate::told::some;
 
 /// Names of pods that are told.
 const TOLD: usize = 5;
@@ -152,10 +152,10 @@ pub(super) async fn examine(
         decided.map_err(|_| Undecided::unknown("playing the release through came to an unexpected end"));
     let Some(mut decided) = check.need(OF_PODS, decided) else { return placed };
     if decided.is_short_of_nodes() && has_autoscaler(cluster).await {
-        decided.placement = Placement::Unknown {
+        decided.placement = Placement::Unknown(Unclear {
             why: "not every pod fits onto the nodes that there are, and a cluster autoscaler runs that may add some".to_owned(),
             advice: "say in the environment how far it goes: `capacity.elastic`",
-        };
+        });
     }
     tell(check, quota_rule, &decided, counted);
     thresholds_of(check, &thresholds, &decided);
@@ -234,14 +234,7 @@ fn admission(check: &Examination, all: &[Wanted], claims: &[NewClaim<'_>], rules
                     (&mut classes, "runtimeClassName", remedy)
                 }
             };
-            match wanted.makes {
-                Happens::Yes => rule.predict(subject(wanted, field), message, remedy),
-                Happens::No(why) => rule.warn(subject(wanted, field), format!("{message}; {why}"), remedy),
-                Happens::Perhaps(why) => {
-                    let why = format!("{message}, and whether one is made is not known: {why}");
-                    rule.unknown(why, remedy.on_one_line());
-                }
-            }
+            wanted.makes.predict(rule, subject(wanted, field), &message, "one is made", remedy);
         }
     }
     for claim in claims {
@@ -309,8 +302,11 @@ fn looks_at_namespaces(
 
 /// How a quota is looked at.
 pub(super) fn describe_quota(namespace: &str, name: &str) -> Remediation {
-    Remediation::new("Raise the quota, ask for less, or take something away")
-        .command(format!("kubectl describe resourcequota {name} -n {namespace}"))
+    more_of(format!("kubectl describe resourcequota {name} -n {namespace}"))
+}
+
+fn more_of(command: String) -> Remediation {
+    Remediation::new("Raise the quota, ask for less, or take something away").command(command)
 }
 
 fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas: usize) {
@@ -318,7 +314,7 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
     let mut preemption = check.rule(&PREEMPTION);
     let mut maximum = check.rule(&AUTOSCALING_MAXIMUM);
     let (nodes, pods) = decided.looked_at;
-    decided.wanted.iter().for_each(|_| unschedulable.examined());
+    unschedulable.examined_many(decided.wanted.len());
     match &decided.placement {
         Placement::Found => {}
         Placement::Later(workload, what) => {
@@ -330,7 +326,7 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
                 .command("kubectl get nodes -w");
             unschedulable.warn(first.unwrap_or_else(|| Subject::new("nodes")), message, remedy);
         }
-        Placement::Unknown { why, advice } => unschedulable.unknown(why, *advice),
+        Placement::Unknown(Unclear { why, advice }) => unschedulable.unknown(why, *advice),
         Placement::NotFound(obstacles) => {
             for obstacle in obstacles {
                 let Obstacle { workload, message, hitch, node, .. } = obstacle;
@@ -360,15 +356,15 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
             "{} lands slowly: its quota lets new pods in only when old ones have gone, and controllers wait longer each time they are refused",
             wanted.object.id()
         );
-        quota.warn(Subject::object(&wanted.object), message, describe_quota(&wanted.namespace, ""));
+        quota.warn(
+            Subject::object(&wanted.object),
+            message,
+            more_of(format!("kubectl describe resourcequota -n {}", wanted.namespace)),
+        );
     }
     if let Some(first) = decided.evicted.first() {
-        let told = decided.evicted.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
-        let more = match decided.evicted.len().saturating_sub(TOLD) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let message = format!("pods with a lower priority are evicted for the release: {told}{more}");
+        let told = some(&decided.evicted, TOLD);
+        let message = format!("pods with a lower priority are evicted for the release: {told}");
         let remedy = Remediation::new("Make room, or give the release a lower priority");
         let remedy = match first.split_once('/') {
             Some((namespace, name)) => remedy.command(format!("kubectl describe pod {name} -n {namespace}")),
@@ -391,7 +387,7 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
     unschedulable.conclude(&format!("workloads, {nodes} nodes, {pods} pods"));
     preemption.conclude("workloads");
     maximum.conclude("workloads with an autoscaler");
-    (0..quotas).for_each(|_| quota.examined());
+    quota.examined_many(quotas);
     quota.conclude("ResourceQuotas");
 }
 
@@ -451,8 +447,7 @@ fn remedy(nodes: &Histogram, node: Option<&str>, shortfall: Option<&Shortfall>) 
 
 fn thresholds_of(check: &Examination, thresholds: &ResourceThresholds, decided: &Decided) {
     let mut rule = check.rule(&REQUESTED_OVER_THRESHOLD);
-    let limits = [("cpu", thresholds.cpu_percent), ("memory", thresholds.memory_percent)];
-    for ((resource, percent), (requested, all)) in limits.into_iter().zip(decided.requested) {
+    for ((resource, percent), (requested, all)) in thresholds.percents().into_iter().zip(decided.requested) {
         let Some(percent) = percent else { continue };
         rule.examined();
         if i128::from(requested) * 100 > i128::from(all) * i128::from(percent) {

@@ -23,6 +23,13 @@ pub struct ResourceThresholds {
     pub metrics: Metrics,
 }
 
+impl ResourceThresholds {
+    /// The percentages, by the name of the resource that they are of.
+    pub(super) const fn percents(&self) -> [(&'static str, Option<u8>); 2] {
+        [("cpu", self.cpu_percent), ("memory", self.memory_percent)]
+    }
+}
+
 /// What is done where the Metrics API is not served.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -39,11 +46,11 @@ impl Settings for ResourceThresholds {
     const SECTION: &'static str = "resource_thresholds";
 
     fn validate(&self, _environment: &Environment) -> Result<(), SettingsProblem> {
-        for (key, percent) in [("cpu_percent", self.cpu_percent), ("memory_percent", self.memory_percent)] {
+        for (resource, percent) in self.percents() {
             if let Some(percent) = percent.filter(|percent| *percent > 100) {
                 let message = format!("{percent} is more than all there is");
                 return Err(SettingsProblem::new(
-                    FieldPath::of(key),
+                    FieldPath::of(&format!("{resource}_percent")),
                     message,
                     "give a percentage from 0 to 100",
                 ));

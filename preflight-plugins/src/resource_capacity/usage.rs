@@ -27,9 +27,11 @@ view!(NodeMetrics: cluster "metrics.k8s.io" "v1beta1" "nodes" "NodeMetrics");
 
 pub(super) async fn examine(check: &Examination, context: &Context, cluster: &Reader, read: &Read) {
     let Some(settings) = check.need(RULE, context.settings::<ResourceThresholds>()) else { return };
-    let limits = [("cpu", settings.cpu_percent), ("memory", settings.memory_percent)];
-    let limits: Vec<(&str, u8)> =
-        limits.into_iter().filter_map(|(name, limit)| Some((name, limit?))).collect();
+    let limits: Vec<(&str, u8)> = settings
+        .percents()
+        .into_iter()
+        .filter_map(|(resource, percent)| Some((resource, percent?)))
+        .collect();
     let mut rule = check.rule(&USED_OVER_THRESHOLD);
     if limits.is_empty() {
         return rule.conclude("thresholds in the environment");

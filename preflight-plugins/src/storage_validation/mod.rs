@@ -199,16 +199,7 @@ impl Plugin for StorageValidation {
     }
 }
 
-/// Says that something will not be, as far as it is due: what is not made now is a warning.
+/// Says that something will not be, as far as it is due.
 fn tell(rule: &mut RuleCheck<'_>, due: Happens, subject: Subject, message: &str, remedy: Remediation) {
-    match due {
-        Happens::Yes => rule.predict(subject, message, remedy),
-        Happens::No(why) => rule.warn(subject, format!("{message}; {why}"), remedy),
-        Happens::Perhaps(why) => {
-            rule.unknown(
-                format!("{message}, and whether that matters is not known: {why}"),
-                remedy.on_one_line(),
-            );
-        }
-    }
+    due.predict(rule, subject, message, "that matters", remedy);
 }

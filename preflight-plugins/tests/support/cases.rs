@@ -1,5 +1,4 @@
 //! A check, a cluster that answers as it is told, and what must come of it.
-#![allow(dead_code, reason = "each test takes what it needs")]
 #![allow(clippy::print_stdout, reason = "the table is printed")]
 
 use std::collections::BTreeMap;
@@ -89,6 +88,12 @@ impl Case {
     pub fn unknown(self, rules: &[&'static str]) -> Self {
         let outcomes: Vec<_> = rules.iter().map(|rule| (*rule, "unknown")).collect();
         self.is(Decision::Unknown, &outcomes)
+    }
+
+    /// These, and no others of all that there are.
+    pub fn unknown_alone(self, rules: &[&'static str], all: &[&'static str]) -> Self {
+        let others: Vec<_> = all.iter().copied().filter(|rule| !rules.contains(rule)).collect();
+        self.unknown(rules).passes(&others)
     }
 
     pub fn fails(self, rule: &'static str) -> Self {
