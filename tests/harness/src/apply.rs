@@ -1,11 +1,12 @@
 //! Applying a release for real, as kubectl would.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::{Api, ApiError};
+use crate::waiting::poll;
 
 /// How long a definition may take until it is established.
 const ESTABLISHING: Duration = Duration::from_secs(20);
@@ -178,23 +179,18 @@ async fn established(api: &Api, definition: &Value) {
     let Ok(path) = api.path(definition).await else {
         return;
     };
-    let until = Instant::now() + ESTABLISHING;
-    while Instant::now() < until {
+    let served = async || {
         let live = api.get(&path).await.unwrap_or_default();
         let conditions = live["status"]["conditions"].as_array().cloned().unwrap_or_default();
-        if conditions
+        conditions
             .iter()
-            .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
-        {
-            api.forget_kinds();
-            // The kind is served a moment after its definition says that it is established.
-            let group = live["spec"]["group"].as_str().unwrap_or_default();
-            let version = live["spec"]["versions"][0]["name"].as_str().unwrap_or_default();
-            let kind = live["spec"]["names"]["kind"].as_str().unwrap_or_default();
-            if api.is_namespaced(&format!("{group}/{version}"), kind).await.is_ok() {
-                return;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+            .find(|condition| condition["type"] == "Established" && condition["status"] == "True")?;
+        api.forget_kinds();
+        // The kind is served a moment after its definition says that it is established.
+        let group = live["spec"]["group"].as_str().unwrap_or_default();
+        let version = live["spec"]["versions"][0]["name"].as_str().unwrap_or_default();
+        let kind = live["spec"]["names"]["kind"].as_str().unwrap_or_default();
+        api.is_namespaced(&format!("{group}/{version}"), kind).await.ok()
+    };
+    poll(ESTABLISHING, served).await;
 }

@@ -18,6 +18,8 @@ mod registry;
 mod reset;
 pub mod scenario;
 mod table;
+mod trials;
+mod waiting;
 mod webhooks;
 
 pub use api::{Api, ApiError};
@@ -30,4 +32,6 @@ pub use landing::{Landing, settle};
 pub use registry::{Auth, Grant, Image, PlatformImage, Registry, RegistryOptions};
 pub use reset::{namespaces_gone, reset};
 pub use table::{Row, print_table};
+pub use trials::{Test, number, run_tests};
+pub use waiting::poll;
 pub use webhooks::Webhooks;

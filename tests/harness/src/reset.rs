@@ -1,10 +1,11 @@
 //! Back to an empty cluster between scenarios.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::waiting::poll;
 
 /// Namespaces that every cluster has.
 const SYSTEM: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -48,20 +49,15 @@ const IN_DEFAULT: [&str; 11] = [
 
 /// Removes everything that a scenario made, and waits until it is gone, but for its namespaces.
 pub async fn reset(api: &Api) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while remove(api).await > 0 && Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    poll(Duration::from_secs(60), async || (remove(api).await == 0).then_some(())).await;
     api.forget_kinds();
 }
 
 /// Waits until no namespace is left but those that every cluster has.
 pub async fn namespaces_gone(api: &Api) {
-    let until = Instant::now() + Duration::from_secs(90);
     let ours = |namespace: &Value| !SYSTEM.contains(&text(namespace, "/metadata/name").as_str());
-    while api.items("/api/v1/namespaces").await.iter().any(ours) && Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let gone = async || (!api.items("/api/v1/namespaces").await.iter().any(ours)).then_some(());
+    poll(Duration::from_secs(90), gone).await;
 }
 
 /// Asks for the removal of all that is left, and says how much that was.

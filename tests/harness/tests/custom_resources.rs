@@ -15,13 +15,13 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastrand::Rng;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::Failed;
 use preflight_core::cluster::AccessOptions;
 use preflight_core::{Cluster, Manifests, Outcome, Preflight};
-use preflight_harness::{Api, ApiError, ControlPlane, Options, Unavailable, User};
+use preflight_harness::{Api, ApiError, ControlPlane, Options, Test, User, number, poll, run_tests};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -43,16 +43,8 @@ const GROUP: &str = "random.example.com";
 const RULE: &str = "operator-health/custom-resource-invalid";
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::from_args();
-    let trial =
-        Trial::ignorable_test("preflight_says_what_the_api_server_says", || {
-            match ControlPlane::start(&Options { bare: true }) {
-                Err(unavailable) if unavailable.is_failure() => Err(unavailable.into()),
-                Err(Unavailable { reason, .. }) => Ok(Completion::ignored_with(reason)),
-                Ok(plane) => same_as_server(&plane).map(|()| Completion::Completed),
-            }
-        });
-    libtest_mimic::run(&arguments, vec![trial]).exit_code()
+    let test: Test = Box::new(|plane| same_as_server(plane));
+    run_tests(Options { bare: true }, [("preflight_says_what_the_api_server_says", test)])
 }
 
 /// What is said of an object, and why.
@@ -92,10 +84,7 @@ impl Case {
 }
 
 fn same_as_server(plane: &ControlPlane) -> Result<(), Failed> {
-    let seed = match std::env::var("PREFLIGHT_SEED") {
-        Ok(seed) => seed.parse().map_err(|_| format!("PREFLIGHT_SEED is not a number: {seed}"))?,
-        Err(_) => SEED,
-    };
+    let seed = number("PREFLIGHT_SEED")?.unwrap_or(SEED);
     let mut rng = Rng::with_seed(seed);
     let kubeconfig = plane.kubeconfig(&User::Admin, "harness")?;
     let mut counts = Counts::default();
@@ -182,17 +171,15 @@ async fn define(api: &Api, rng: &mut Rng, counts: &mut Counts) -> Result<Vec<Arc
             Err(error) => return Err(format!("{error}: {definition}").into()),
         }
     }
-    let until = Instant::now() + PATIENCE;
     for definition in &definitions {
         let name = definition["metadata"]["name"].as_str().unwrap();
         let list = format!("/apis/{GROUP}/v1/{}", definition["spec"]["names"]["plural"].as_str().unwrap());
         // It is served, and discovery tells of it.
-        while api.get(&list).await.is_err() || api.path(&object(definition, "x")).await.is_err() {
-            if Instant::now() > until {
-                return Err(format!("{name} is not established").into());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let served = async || {
+            api.get(&list).await.ok()?;
+            api.path(&object(definition, "x")).await.ok()
+        };
+        poll(PATIENCE, served).await.ok_or_else(|| format!("{name} is not established"))?;
     }
     Ok(definitions)
 }

@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::Failed;
 use preflight_core::cluster::AccessOptions;
 use preflight_core::{Cluster, Decision, Environments, Manifests, Preflight, Report};
 use preflight_harness::scenario::{Scenario, documents, folder_documents, make_cluster};
-use preflight_harness::{Api, ControlPlane, Options, Unavailable, User, reset};
+use preflight_harness::{Api, ControlPlane, Options, Test, User, reset, run_tests};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, SubscriberExt};
@@ -82,18 +82,11 @@ fn seconds(text: &str) -> Duration {
 }
 
 fn main() -> std::process::ExitCode {
-    let arguments = Arguments::from_args();
     let log = RequestLog::default();
     let own = tracing_subscriber::filter::filter_fn(|data| data.target().starts_with("preflight"));
     tracing::subscriber::set_global_default(Registry::default().with(log.clone().with_filter(own))).unwrap();
-    let trial = Trial::ignorable_test("each_thing_is_asked_once", move || {
-        match ControlPlane::start(&Options::default()) {
-            Err(unavailable) if unavailable.is_failure() => Err(unavailable.into()),
-            Err(Unavailable { reason, .. }) => Ok(Completion::ignored_with(reason)),
-            Ok(plane) => asked_once(&plane, &log).map(|()| Completion::Completed),
-        }
-    });
-    libtest_mimic::run(&arguments, vec![trial]).exit_code()
+    let test: Test = Box::new(move |plane| asked_once(plane, &log));
+    run_tests(Options::default(), [("each_thing_is_asked_once", test)])
 }
 
 /// The storefront, beside a webhook and a custom resource with its definition.

@@ -11,8 +11,8 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use preflight_harness::{Auth, Grant, Image, PlatformImage, Registry, RegistryOptions, Unavailable};
+use libtest_mimic::{Arguments, Completion, Trial};
+use preflight_harness::{Auth, Grant, Image, PlatformImage, Registry, RegistryOptions};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
@@ -41,7 +41,7 @@ fn main() -> std::process::ExitCode {
     ];
     let trials = tests.into_iter().map(|(name, options, test)| {
         Trial::ignorable_test(name, move || match Registry::start(&options) {
-            Err(unavailable) => without(&unavailable),
+            Err(unavailable) => unavailable.completion(),
             Ok(registry) => {
                 test(&registry);
                 Ok(Completion::Completed)
@@ -49,13 +49,6 @@ fn main() -> std::process::ExitCode {
         })
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
-}
-
-fn without(unavailable: &Unavailable) -> Result<Completion, Failed> {
-    if unavailable.is_failure() {
-        return Err(unavailable.into());
-    }
-    Ok(Completion::ignored_with(unavailable.reason.clone()))
 }
 
 fn account(user: &str) -> (String, String) {

@@ -86,8 +86,7 @@ fn trial(scenario: &Scenario, shared: &Shared, rows: &Mutex<Vec<Row>>) -> Result
         }
     };
     let row = match outcome {
-        Err(unavailable) if unavailable.is_failure() => return Err(unavailable.into()),
-        Err(unavailable) => return Ok(Completion::ignored_with(unavailable.reason)),
+        Err(unavailable) => return unavailable.completion(),
         Ok(row) => row?,
     };
     let wrong = row.wrong.join("\n");

@@ -21,15 +21,14 @@ mod volumes;
 
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::Failed;
 use preflight_core::cluster::AccessOptions;
 use preflight_core::{Cluster, Consequence, Decision, Manifests, Outcome, Preflight, Report, Severity};
 use preflight_harness::scenario::make_cluster;
-use preflight_harness::{ControlPlane, Options, Unavailable, User};
+use preflight_harness::{ControlPlane, Options, Test, User, number, run_tests};
 use serde_json::Value;
 
 use cluster::{Filling, Node, pick};
@@ -55,37 +54,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const CHECKS: [&str; 2] = ["resource-capacity", "storage-validation"];
 const RULE: &str = "resource-capacity/unschedulable";
 
-/// The control plane that the trials share, one after the other.
-type Shared = Arc<Mutex<Option<Result<ControlPlane, Unavailable>>>>;
-
 fn main() -> std::process::ExitCode {
-    let mut arguments = Arguments::from_args();
-    // They share a cluster.
-    arguments.test_threads = Some(1);
-    let shared = Shared::default();
-    let trial = |name: &str, run: fn(&ControlPlane) -> Result<(), Failed>| {
-        let shared = Arc::clone(&shared);
-        Trial::ignorable_test(name, move || {
-            let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            match slot.get_or_insert_with(|| ControlPlane::start(&Options::default())) {
-                Err(unavailable) if unavailable.is_failure() => Err(unavailable.clone().into()),
-                Err(Unavailable { reason, .. }) => Ok(Completion::ignored_with(reason.clone())),
-                Ok(plane) => run(plane).map(|()| Completion::Completed),
-            }
-        })
-    };
-    let trials = vec![trial("releases", releases), trial("node_by_node", node_by_node)];
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    // It is stopped before the process ends.
-    drop(shared.lock().unwrap_or_else(PoisonError::into_inner).take());
-    conclusion.exit_code()
-}
-
-fn number(name: &str) -> Result<Option<u64>, Failed> {
-    match std::env::var(name) {
-        Ok(text) => Ok(Some(text.parse().map_err(|_| format!("{name} is not a number: {text}"))?)),
-        Err(_) => Ok(None),
-    }
+    let tests: [(_, Test); 2] = [
+        ("releases", Box::new(|plane| releases(plane))),
+        ("node_by_node", Box::new(|plane| node_by_node(plane))),
+    ];
+    run_tests(Options::default(), tests)
 }
 
 /// Which cases there are.

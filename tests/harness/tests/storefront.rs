@@ -6,46 +6,26 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::Failed;
 use preflight_core::cluster::AccessOptions;
 use preflight_core::snapshot::{Recorder, Snapshot};
 use preflight_core::{Cluster, Decision, Environments, Manifests, Outcome, Preflight, Report, Status};
 use preflight_harness::scenario::{documents, folder_documents, make_cluster};
 use preflight_harness::{
-    Apply, ControlPlane, Options, Unavailable, User, apply, namespaces_gone, reset, settle,
+    Apply, ControlPlane, Options, Test, User, apply, namespaces_gone, reset, run_tests, settle,
 };
 
-type Shared = Arc<Mutex<Option<Result<ControlPlane, Unavailable>>>>;
-type Test = fn(&mut ControlPlane) -> Result<(), Failed>;
-
 fn main() -> std::process::ExitCode {
-    let mut arguments = Arguments::from_args();
-    // They share a cluster, and the last one stops it.
-    arguments.test_threads = Some(1);
-    let shared: Shared = Arc::default();
-    let tests: [(&str, Test); 4] = [
-        ("the_storefront_may_go_and_lands", lands),
-        ("a_snapshot_says_the_same_as_the_cluster", snapshot_says_the_same),
-        ("the_bundled_snapshot_says_what_the_cluster_says", bundled_snapshot),
-        ("zz_with_the_api_server_stopped_one_thing_fails", stopped),
+    let tests: [(_, Test); 4] = [
+        ("the_storefront_may_go_and_lands", Box::new(lands)),
+        ("a_snapshot_says_the_same_as_the_cluster", Box::new(snapshot_says_the_same)),
+        ("the_bundled_snapshot_says_what_the_cluster_says", Box::new(bundled_snapshot)),
+        // The last one, for it stops it.
+        ("zz_with_the_api_server_stopped_one_thing_fails", Box::new(stopped)),
     ];
-    let trials = tests.into_iter().map(|(name, test)| {
-        let shared = Arc::clone(&shared);
-        Trial::ignorable_test(name, move || {
-            let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            match slot.get_or_insert_with(|| ControlPlane::start(&Options::default())) {
-                Err(unavailable) if unavailable.is_failure() => Err(unavailable.clone().into()),
-                Err(unavailable) => Ok(Completion::ignored_with(unavailable.reason.clone())),
-                Ok(plane) => test(plane).map(|()| Completion::Completed),
-            }
-        })
-    });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
-    drop(shared.lock().unwrap_or_else(PoisonError::into_inner).take());
-    conclusion.exit_code()
+    run_tests(Options::default(), tests)
 }
 
 fn example(below: &str) -> PathBuf {

@@ -18,6 +18,7 @@ use crate::credentials::User;
 use crate::images::{Images, PRIVATE};
 use crate::landing::{Landing, settle};
 use crate::table::Row;
+use crate::waiting::poll;
 use crate::webhooks::ANNOTATION;
 
 use files::files;
@@ -301,11 +302,8 @@ impl Scenario {
         }
         names.remove("default");
         for name in names {
-            let until = std::time::Instant::now() + PATIENCE;
             let path = format!("/api/v1/namespaces/{name}");
-            while api.get(&path).await.is_ok() && std::time::Instant::now() < until {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            poll(PATIENCE, async || api.get(&path).await.err()).await;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A cluster's state, made on the real control plane.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use super::{DELETE, PATIENCE};
 use crate::api::Api;
 use crate::apply::{Applied, Apply, apply};
 use crate::landing::settle;
+use crate::waiting::poll;
 use crate::webhooks::Webhooks;
 
 /// Makes a cluster's state: nodes with their status, and namespaces that are being deleted where they say so.
@@ -59,15 +60,12 @@ pub(super) async fn make_cluster_with(
 /// Waits until it is counted what is used of a quota: before that it refuses nothing.
 async fn await_quota(api: &Api, quota: &Value) -> io::Result<()> {
     let path = api.path(quota).await.map_err(other)?;
-    let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
-        let live = api.get(&path).await.map_err(other)?;
-        if live["status"]["used"].as_object().is_some_and(|used| !used.is_empty()) {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Err(io::Error::other(format!("{path} is not counted")))
+    let counted = async || match api.get(&path).await {
+        Ok(live) => live["status"]["used"].as_object().filter(|used| !used.is_empty()).map(|_| Ok(())),
+        Err(error) => Some(Err(other(error))),
+    };
+    let counted = poll(PATIENCE, counted).await;
+    counted.unwrap_or_else(|| Err(io::Error::other(format!("{path} is not counted"))))
 }
 
 /// Waits until the API server goes by the policies that were made: it takes new ones up together, so one more that
@@ -103,16 +101,12 @@ async fn await_policies(api: &Api) -> io::Result<()> {
     let probe = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
     });
-    let until = std::time::Instant::now() + PATIENCE;
-    loop {
-        match api.dry_run(&probe).await {
-            Err(refused) if !refused.to_string().contains("no params found") => return Ok(()),
-            _ if std::time::Instant::now() > until => {
-                return Err(io::Error::other("the API server does not go by the policies that were made"));
-            }
-            _ => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    }
+    let refused = async || {
+        let refused = api.dry_run(&probe).await.err()?;
+        (!refused.to_string().contains("no params found")).then_some(())
+    };
+    let why = "the API server does not go by the policies that were made";
+    poll(PATIENCE, refused).await.ok_or_else(|| io::Error::other(why))
 }
 
 /// Makes a policy that matches nothing and stays, with a binding, without which it does not count. When the last bound
@@ -191,11 +185,7 @@ async fn settle_namespaces(api: &Api, applied: &[Applied]) {
         if done.object.pointer("/metadata/annotations").is_some_and(|all| all.get(DELETE).is_some()) {
             continue;
         }
-        for _ in 0..100 {
-            if api.get(&format!("/api/v1/namespaces/{name}/serviceaccounts/default")).await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let account = format!("/api/v1/namespaces/{name}/serviceaccounts/default");
+        poll(Duration::from_secs(5), async || api.get(&account).await.ok()).await;
     }
 }

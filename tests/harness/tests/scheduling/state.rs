@@ -1,11 +1,11 @@
 //! Making the state of a cluster, and removing it.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastrand::Rng;
 use libtest_mimic::Failed;
-use preflight_harness::{Api, ApiError};
+use preflight_harness::{Api, ApiError, poll};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -36,14 +36,8 @@ impl Namespaces {
 }
 
 pub async fn until<F: Future<Output = bool>>(what: &str, is: impl Fn() -> F) -> Result<(), Failed> {
-    let end = Instant::now() + PATIENCE;
-    while !is().await {
-        if Instant::now() > end {
-            return Err(format!("{what}: not within {} s", PATIENCE.as_secs()).into());
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
+    let is_so = poll(PATIENCE, async || is().await.then_some(())).await;
+    Ok(is_so.ok_or_else(|| format!("{what}: not within {} s", PATIENCE.as_secs()))?)
 }
 
 /// The PriorityClasses that pods name.
@@ -230,35 +224,34 @@ fn probe(namespace: &str) -> Value {
 
 /// What the scheduler says of a pod: nothing where it has bound it.
 pub async fn answer(api: &Api, pod: &Value, patience: Duration) -> Result<Option<String>, Failed> {
-    let (path, end) = (api.path(pod).await?, Instant::now() + patience);
-    loop {
-        let live = api.get(&path).await?;
-        if live["spec"]["nodeName"].is_string() {
-            return Ok(None);
-        }
-        if let Some(message) = unschedulable(&live) {
-            return Ok(Some(message.to_owned()));
-        }
-        if Instant::now() > end {
-            return Err(format!("the scheduler says nothing of {path}").into());
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let path = api.path(pod).await?;
+    let said = async || match api.get(&path).await {
+        Ok(live) if is_bound(&live) => Some(Ok(None)),
+        Ok(live) => unschedulable(&live).map(|message| Ok(Some(message.to_owned()))),
+        Err(error) => Some(Err(error.into())),
+    };
+    let said = poll(patience, said).await;
+    said.unwrap_or_else(|| Err(format!("the scheduler says nothing of {path}").into()))
 }
 
 /// What the scheduler says of a pod in the end: that it has a node, as soon as it has one, or what it says after so long.
 pub async fn last_answer(api: &Api, pod: &Value, patience: Duration) -> Result<Option<String>, Failed> {
-    let (path, end) = (api.path(pod).await?, Instant::now() + patience);
-    loop {
-        let live = api.get(&path).await?;
-        if live["spec"]["nodeName"].is_string() {
-            return Ok(None);
+    let path = api.path(pod).await?;
+    let mut last = None;
+    let settled = async || match api.get(&path).await {
+        Ok(live) if is_bound(&live) => Some(Ok(None)),
+        Ok(live) => {
+            last = unschedulable(&live).map(str::to_owned);
+            None
         }
-        if Instant::now() > end {
-            return Ok(unschedulable(&live).map(str::to_owned));
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        Err(error) => Some(Err(error.into())),
+    };
+    let settled = poll(patience, settled).await;
+    settled.unwrap_or(Ok(last))
+}
+
+fn is_bound(pod: &Value) -> bool {
+    pod["spec"]["nodeName"].is_string()
 }
 
 pub async fn remove_pod(api: &Api, pod: &Value) -> Result<(), Failed> {

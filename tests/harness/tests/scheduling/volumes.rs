@@ -64,8 +64,7 @@ async fn late(
         "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer",
     });
     api.create(&object).await?;
-    let alone = rng.u32(0..3) == 0;
-    let mode = if alone { "ReadWriteOncePod" } else { "ReadWriteOnce" };
+    let mode = mode(rng);
     for at in 0..rng.usize(1..=4) {
         let mut volume = volume(&format!("{class}-{at}"), *pick(rng, &[1, 2, 5]), &[mode]);
         volume["spec"]["storageClassName"] = class.clone().into();
@@ -84,6 +83,11 @@ async fn late(
     Ok(())
 }
 
+/// For one pod alone, or for all on a node.
+fn mode(rng: &mut Rng) -> &'static str {
+    if rng.u32(0..3) == 0 { "ReadWriteOncePod" } else { "ReadWriteOnce" }
+}
+
 /// A claim whose volume is within reach of one node, or of one zone.
 async fn bound(
     api: &Api,
@@ -94,8 +98,7 @@ async fn bound(
     tags: &mut Tags,
 ) -> Result<(), Failed> {
     tags.insert("bound volumes");
-    let alone = rng.u32(0..3) == 0;
-    let mode = if alone { "ReadWriteOncePod" } else { "ReadWriteOnce" };
+    let mode = mode(rng);
     let node = pick(rng, nodes);
     let affinity = match node.labels.get(ZONE).filter(|_| rng.bool()) {
         Some(zone) => only(ZONE, zone),
