@@ -12,7 +12,6 @@ pub use claims::{
 };
 pub use classes::{default_class, defaults, is_csi_name, migrated};
 pub use csi::{Attachment, Capacity, CsiDriver, CsiNode, NodeDriver};
-pub(crate) use objects::BETA_CLASS;
 pub use objects::{
     Claim, ClaimRef, ClaimSpec, ClaimStatus, CsiSource, DataSource, Meta, StorageClass, TopologyRequirement,
     TopologyTerm, Volume, VolumeSpec,

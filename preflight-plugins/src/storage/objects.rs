@@ -11,8 +11,6 @@ use crate::labels::Labels;
 
 /// The provisioner of classes whose volumes somebody makes by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
-/// Where the class of a claim or volume stood before it had a field.
-pub(crate) const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 /// On a volume: who made it.
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 /// On a claim: the node that the scheduler has chosen for it.
@@ -223,11 +221,14 @@ impl ClaimSpec {
 }
 
 impl Claim {
+    /// Where the class of a claim or volume stood before it had a field.
+    pub(crate) const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
     /// The class as it is written: `None` is left to the default, an empty one is none
     /// (`GetPersistentVolumeClaimClass`, `k8s.io/component-helpers/storage/volume/helpers.go`, v1.36).
     #[must_use]
     pub fn class(&self) -> Option<&str> {
-        let before = self.metadata.annotations.get(BETA_CLASS).map(String::as_str);
+        let before = self.metadata.annotations.get(Claim::CLASS_ANNOTATION).map(String::as_str);
         before.or(self.spec.storage_class_name.as_deref())
     }
 
@@ -340,7 +341,7 @@ impl Volume {
     /// Its class; empty for none.
     #[must_use]
     pub fn class(&self) -> &str {
-        self.metadata.annotations.get(BETA_CLASS).unwrap_or(&self.spec.storage_class_name)
+        self.metadata.annotations.get(Claim::CLASS_ANNOTATION).unwrap_or(&self.spec.storage_class_name)
     }
 
     /// Whether it is a block device.

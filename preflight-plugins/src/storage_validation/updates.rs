@@ -14,8 +14,6 @@ use crate::storage::Claim;
 /// From when on a claim may be made smaller again as far as its volume has not grown yet (`RecoverVolumeExpansionFailure`,
 /// `pkg/features/kube_features.go`, v1.36).
 const RECOVERS_SINCE: u16 = 32;
-/// Where the class of a claim stood before it had a field.
-const BETA_CLASS: &str = crate::storage::BETA_CLASS;
 /// What may not change in a StatefulSet (`ValidateStatefulSetUpdate`, `pkg/apis/apps/validation/validation.go`, v1.36,
 /// names what may).
 const FIXED: [&str; 4] = ["selector", "serviceName", "volumeClaimTemplates", "podManagementPolicy"];
@@ -142,17 +140,22 @@ fn claim_spec(rule: &mut RuleCheck<'_>, planned: &Planned, before: &Value, after
     }
     // Once, the volume may be named, and the class given that it did not have.
     for key in ["volumeName", "storageClassName"] {
-        let beta = before["metadata"]["annotations"].get(BETA_CLASS).is_some();
+        let beta = before["metadata"]["annotations"].get(Claim::CLASS_ANNOTATION).is_some();
         if !(old.contains_key(key) || key == "storageClassName" && beta) {
             new.remove(key);
         }
     }
     let mut changed = differences(&old, &new);
-    let annotation =
-        |object: &Value| object["metadata"]["annotations"][BETA_CLASS].as_str().map(str::to_owned);
+    let annotation = |object: &Value| {
+        object["metadata"]["annotations"][Claim::CLASS_ANNOTATION].as_str().map(str::to_owned)
+    };
     let mut subject = FieldPath::of("spec");
     if annotation(before) != annotation(after) {
-        changed.push((BETA_CLASS.to_owned(), told_text(annotation(before)), told_text(annotation(after))));
+        changed.push((
+            Claim::CLASS_ANNOTATION.to_owned(),
+            told_text(annotation(before)),
+            told_text(annotation(after)),
+        ));
         subject = FieldPath::of("metadata.annotations");
     } else if let Some((key, _, _)) = changed.first() {
         subject = subject.key(key.clone());
