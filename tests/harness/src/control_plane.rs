@@ -1,10 +1,9 @@
 //! Starting and stopping the control plane.
 
-use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use crate::assets::{Assets, Unavailable};
 use crate::credentials::{Credentials, ISSUER, User};
 use crate::images::Images;
 use crate::kubelets;
+use crate::process::spawn;
 use crate::webhooks::Webhooks;
 
 /// How long the API server may take until it is ready.
@@ -279,23 +279,4 @@ fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
         listeners.push(listener);
     }
     Ok(ports)
-}
-
-/// Starts a process that logs into the folder and, where `setpriv` is there, dies with this one even if this one
-/// is killed.
-pub(crate) fn spawn(binary: &Path, folder: &Path, name: &str, flags: &[String]) -> io::Result<Child> {
-    let log = File::create(folder.join(format!("{name}.log")))?;
-    let dies_with_us = Path::new("/usr/bin/setpriv").is_file();
-    let mut command = if dies_with_us {
-        let mut command = Command::new("/usr/bin/setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(binary);
-        command
-    } else {
-        Command::new(binary)
-    };
-    // Who calls webhooks is here as well.
-    for proxy in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-        command.env_remove(proxy);
-    }
-    command.args(flags).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
 }

@@ -14,6 +14,7 @@ mod credentials;
 mod images;
 mod kubelets;
 mod landing;
+mod process;
 mod registry;
 mod reset;
 pub mod scenario;

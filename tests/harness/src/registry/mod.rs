@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::assets::{Assets, Unavailable};
-use crate::control_plane::spawn;
+use crate::process::spawn;
 use authority::Authority;
 pub use images::{Image, PlatformImage};
 use token::TokenService;
