@@ -21,6 +21,9 @@ use super::state::{PodId, State};
 const ROUNDS: usize = 20_000;
 /// How long a play may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// In how many rounds a controller takes a step, while others take theirs: one waits for its pods to end, another backs
+/// off.
+const PACES: [usize; 3] = [1, 2, 8];
 
 #[derive(Debug, Clone)]
 struct Actor {
@@ -55,6 +58,8 @@ struct Play<'a> {
     state: State,
     quotas: Vec<Quota>,
     casts: Vec<Vec<Actor>>,
+    /// In how many rounds each workload's controller takes a step.
+    paces: Vec<usize>,
     started: Vec<bool>,
     waiting: Vec<(Waiting, usize)>,
     policy: Policy,
@@ -79,7 +84,7 @@ impl Scene<'_> {
 }
 
 impl<'a> Play<'a> {
-    fn new(scene: &'a Scene<'a>, policy: Policy, rng: Rng) -> Self {
+    fn new(scene: &'a Scene<'a>, policy: Policy, mut rng: Rng) -> Self {
         let casts = scene.workloads.iter().map(|workload| {
             let actor = |(member, pod, cost): &(Member, Option<PodId>, i32)| {
                 let shape = match pod {
@@ -90,12 +95,15 @@ impl<'a> Play<'a> {
             };
             workload.members.iter().filter_map(actor).collect()
         });
+        let pace = |_| if policy == Policy::Random { PACES[rng.usize(..PACES.len())] } else { 1 };
+        let paces = (0..scene.workloads.len()).map(pace).collect();
         Self {
             fleet: scene.fleet,
             scene,
             state: scene.state.clone(),
             quotas: scene.quotas.clone(),
             casts: casts.collect(),
+            paces,
             started: vec![false; scene.workloads.len()],
             waiting: scene.waiting.iter().map(|waiting| (*waiting, 0)).collect(),
             policy,
@@ -114,29 +122,42 @@ impl<'a> Play<'a> {
             if self.is_late() {
                 return false;
             }
-            let mut moved = self.control();
-            moved |= self.retry();
-            moved |= self.schedule();
-            moved |= self.finish();
-            if !moved {
+            let (prompt, tardy) = self.order();
+            // Who is slow waits for nobody but the others.
+            if !self.round(&prompt) && !self.round(&tardy) {
                 return true;
             }
         }
         false
     }
 
+    /// Who takes a step in this round, and who does so only where nobody else has one to take.
+    fn order(&mut self) -> (Vec<usize>, Vec<usize>) {
+        let mut order: Vec<usize> = (0..self.casts.len()).collect();
+        self.rng.shuffle(&mut order);
+        let single = |at: &usize| self.scene.workloads[*at].plan == Plan::Single;
+        // Pods of their own are made when they are applied, before any controller does anything.
+        order.sort_by_key(|at| !single(at));
+        order.into_iter().partition(|at| single(at) || self.rng.usize(..self.paces[*at]) == 0)
+    }
+
+    /// Whether anything moved.
+    fn round(&mut self, order: &[usize]) -> bool {
+        let mut moved = self.control(order);
+        moved |= self.retry(order);
+        moved |= self.schedule();
+        moved |= self.finish();
+        moved
+    }
+
     fn is_late(&self) -> bool {
         self.begun.elapsed() > PATIENCE
     }
 
-    /// Every controller takes its next steps.
-    fn control(&mut self) -> bool {
-        let mut order: Vec<usize> = (0..self.casts.len()).collect();
-        self.rng.shuffle(&mut order);
-        // Pods of their own are made when they are applied, before any controller does anything.
-        order.sort_by_key(|at| self.scene.workloads[*at].plan != Plan::Single);
+    /// Controllers take their next steps.
+    fn control(&mut self, order: &[usize]) -> bool {
         let mut moved = false;
-        for at in order {
+        for &at in order {
             let members: Vec<Member> = self.casts[at].iter().map(|actor| actor.member.clone()).collect();
             let steps = match self.first_steps(at, &members) {
                 Some(steps) => steps,
@@ -193,9 +214,9 @@ impl<'a> Play<'a> {
     }
 
     /// Whoever was refused is tried again.
-    fn retry(&mut self) -> bool {
+    fn retry(&mut self, order: &[usize]) -> bool {
         let mut moved = false;
-        let mut order: Vec<usize> = (0..self.casts.len()).collect();
+        let mut order = order.to_vec();
         self.rng.shuffle(&mut order);
         for at in order {
             // Nobody applies a pod of its own again.

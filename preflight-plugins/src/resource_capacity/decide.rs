@@ -57,8 +57,27 @@ pub(super) enum Placement {
     Later(usize, String),
     /// These cannot.
     NotFound(Vec<Obstacle>),
-    /// That cannot be told.
-    Unknown(Unclear),
+    /// That cannot be told, of nodes or of quotas.
+    Unknown(Bar, Unclear),
+}
+
+/// What keeps pods out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bar {
+    /// No node takes them.
+    Nodes,
+    /// A quota has no room.
+    Quota,
+}
+
+impl Bar {
+    /// What keeps out the first of those that are stuck.
+    fn of(stuck: &[Stuck]) -> Self {
+        match stuck.first() {
+            Some(Stuck { why: Hitch::Quota(_), .. }) => Self::Quota,
+            _ => Self::Nodes,
+        }
+    }
 }
 
 /// What stands in a workload's way.
@@ -96,17 +115,25 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
             Placement::Found
         }
         Verdict::TooLong => unknown(
+            Bar::Nodes,
             "the rollout has more steps than are played through".to_owned(),
             "raise maxSurge or maxUnavailable, or release fewer workloads at once",
         ),
         Verdict::Depends { well, of, stuck } => {
             let first = thinking.all.get(stuck.first().map_or(0, |stuck| stuck.workload));
             let what = first.map_or("it".to_owned(), |wanted| wanted.object.id().to_string());
-            let why = format!(
-                "whether {what} fits depends on where the scheduler puts the pods: in {} of {of} plays it does not",
-                of - well,
-            );
-            unknown(why, "make more room, or ask for less")
+            let bar = Bar::of(&stuck);
+            let (how, advice) = match bar {
+                Bar::Nodes => {
+                    ("fits depends on where the scheduler puts the pods", "make more room, or ask for less")
+                }
+                Bar::Quota => (
+                    "gets into its quota depends on who asks first while others come and go",
+                    "raise the quota, or release one after the other",
+                ),
+            };
+            let ill = of - well;
+            unknown(bar, format!("whether {what} {how}: in {ill} of {of} plays it does not"), advice)
         }
         Verdict::Stuck { ending, stuck, proven } => {
             end = ending.state;
@@ -121,8 +148,8 @@ pub(super) fn decide(inputs: Inputs) -> Decided {
     Decided { placement, evicted, slow, at_maximum, looked_at, requested, wanted: inputs.wanted }
 }
 
-const fn unknown(why: String, advice: &'static str) -> Placement {
-    Placement::Unknown(Unclear { why, advice })
+const fn unknown(bar: Bar, why: String, advice: &'static str) -> Placement {
+    Placement::Unknown(bar, Unclear { why, advice })
 }
 
 /// What is thought about: the workloads whose pods are let in, on the nodes that there are.
@@ -151,12 +178,13 @@ impl<'a> Thinking<'a> {
 
     /// Why it is not sure that those that are stuck are so.
     fn doubt(&self, stuck: &[Stuck]) -> Option<Placement> {
+        let bar = Bar::of(stuck);
         if let Some(stuck) = stuck.iter().find(|stuck| matches!(stuck.why, Hitch::Steps)) {
             let id = self.all[stuck.workload].object.id();
             let why = format!(
                 "the rollout of {id} waits for a pod of its that is not ready, and whether it gets so is not known"
             );
-            return Some(unknown(why, "see what keeps the pod from getting ready"));
+            return Some(unknown(bar, why, "see what keeps the pod from getting ready"));
         }
         let mut workloads = stuck.iter().map(|stuck| self.all[stuck.workload]);
         let raised = workloads.clone().find(|wanted| {
@@ -168,14 +196,14 @@ impl<'a> Thinking<'a> {
                 wanted.object.id()
             );
             let advice = "write as many replicas as the autoscaler's minimum, or make room";
-            return Some(unknown(why, advice));
+            return Some(unknown(bar, why, advice));
         }
         workloads.find_map(|wanted| {
             let Happens::Perhaps(why) = wanted.changes else { return None };
             let id = wanted.object.id();
             let why =
                 format!("if {id} rolls out, it does not fit, and whether it does so is not known: {why}");
-            Some(unknown(why, "make room for it"))
+            Some(unknown(bar, why, "make room for it"))
         })
     }
 
@@ -192,7 +220,7 @@ impl<'a> Thinking<'a> {
             let sign = autoscaler(&self.inputs.nodes)?;
             let id = self.all[first].object.id();
             let why = format!("{id} does not fit onto the nodes that there are, and {sign}");
-            Some(unknown(why, "say in the environment how far it goes: `capacity.elastic`"))
+            Some(unknown(Bar::Nodes, why, "say in the environment how far it goes: `capacity.elastic`"))
         })
     }
 
@@ -230,7 +258,7 @@ impl<'a> Thinking<'a> {
         let groups = told.join(", ");
         let beyond = |why: &str| {
             let why = format!("it does not fit onto the nodes that there are, and {why}: {groups}");
-            unknown(why, "raise the maximum of a group, make room, or ask for less")
+            unknown(Bar::Nodes, why, "raise the maximum of a group, make room, or ask for less")
         };
         Some(match judge(&staged.scene()) {
             Verdict::Lands(..) => Placement::Later(waits, format!("nodes are added: {groups}")),

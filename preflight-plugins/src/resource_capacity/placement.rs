@@ -7,7 +7,7 @@ use preflight_core::manifests::ObjectId;
 use preflight_core::release::{Live, Projected, Release};
 use preflight_core::{Context, Examination, FieldPath, Remediation, Rule, RuleCheck, Subject, Undecided};
 
-use super::decide::{Decided, Inputs, Obstacle, Placement, amount_of, decide};
+use super::decide::{Bar, Decided, Inputs, Obstacle, Placement, amount_of, decide};
 use super::reading::Read;
 use super::settings::{Capacity, ResourceThresholds};
 use super::volumes::Storage;
@@ -152,10 +152,9 @@ pub(super) async fn examine(
         decided.map_err(|_| Undecided::unknown("playing the release through came to an unexpected end"));
     let Some(mut decided) = check.need(OF_PODS, decided) else { return placed };
     if decided.is_short_of_nodes() && has_autoscaler(cluster).await {
-        decided.placement = Placement::Unknown(Unclear {
-            why: "not every pod fits onto the nodes that there are, and a cluster autoscaler runs that may add some".to_owned(),
-            advice: "say in the environment how far it goes: `capacity.elastic`",
-        });
+        let why = "not every pod fits onto the nodes that there are, and a cluster autoscaler runs that may add some";
+        let advice = "say in the environment how far it goes: `capacity.elastic`";
+        decided.placement = Placement::Unknown(Bar::Nodes, Unclear { why: why.to_owned(), advice });
     }
     tell(check, quota_rule, &decided, counted);
     thresholds_of(check, &thresholds, &decided);
@@ -326,7 +325,8 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
                 .command("kubectl get nodes -w");
             unschedulable.warn(first.unwrap_or_else(|| Subject::new("nodes")), message, remedy);
         }
-        Placement::Unknown(Unclear { why, advice }) => unschedulable.unknown(why, *advice),
+        Placement::Unknown(Bar::Nodes, Unclear { why, advice }) => unschedulable.unknown(why, *advice),
+        Placement::Unknown(Bar::Quota, Unclear { why, advice }) => quota.unknown(why, *advice),
         Placement::NotFound(obstacles) => {
             for obstacle in obstacles {
                 let Obstacle { workload, message, hitch, node, .. } = obstacle;
