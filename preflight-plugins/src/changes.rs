@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use preflight_core::release::{Action, Live, Planned};
 use preflight_core::{Method, Quantity};
-#[cfg(any(feature = "resource-capacity", feature = "storage-validation"))]
+#[cfg(any(feature = "references", feature = "resource-capacity", feature = "storage-validation"))]
 use preflight_core::{Remediation, RuleCheck, Subject};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ pub(crate) enum Happens {
     Perhaps(&'static str),
 }
 
-#[cfg(any(feature = "resource-capacity", feature = "storage-validation"))]
+#[cfg(any(feature = "references", feature = "resource-capacity", feature = "storage-validation"))]
 impl Happens {
     /// Says that something will go wrong, as far as this happens: what does not happen now is a warning.
     pub(crate) fn predict(

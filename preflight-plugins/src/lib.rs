@@ -7,6 +7,7 @@
 pub mod capacity;
 #[cfg(any(
     feature = "operator-health",
+    feature = "references",
     feature = "registry-health",
     feature = "resource-capacity",
     feature = "storage-validation"
@@ -29,6 +30,8 @@ mod memo;
 pub mod nodes;
 #[cfg(feature = "operator-health")]
 pub mod operator_health;
+#[cfg(feature = "references")]
+pub mod references;
 #[cfg(feature = "registry")]
 pub mod registry;
 #[cfg(feature = "registry-health")]
@@ -42,7 +45,12 @@ mod settings;
 pub mod storage;
 #[cfg(feature = "storage-validation")]
 pub mod storage_validation;
-#[cfg(any(feature = "cluster-connectivity", feature = "resource-capacity", feature = "storage-validation"))]
+#[cfg(any(
+    feature = "cluster-connectivity",
+    feature = "references",
+    feature = "resource-capacity",
+    feature = "storage-validation"
+))]
 mod told;
 
 use std::sync::Arc;
@@ -67,6 +75,8 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
         Arc::new(resource_capacity::ResourceCapacity),
         #[cfg(feature = "storage-validation")]
         Arc::new(storage_validation::StorageValidation),
+        #[cfg(feature = "references")]
+        Arc::new(references::ReferencesPlugin),
     ]
 }
 

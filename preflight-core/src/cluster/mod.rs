@@ -12,6 +12,7 @@ mod flight;
 mod reader;
 mod resource;
 mod session;
+mod trial;
 mod wire;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use reader::{Credential, Reader, Readiness, SecretContents, ServerVersion, U
 pub use resource::ScopeOf;
 pub use resource::{Listed, Read, ReadOf, Resource, View};
 pub(crate) use session::Session;
+pub use trial::{Refusal, RefusalCause, Tried, Write, WriteKind};
 
 use crate::snapshot::Snapshot;
 

@@ -1,6 +1,6 @@
 //! What plugins ask of the cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,6 +16,7 @@ use super::discovery::Discovery;
 use super::error::{ClusterError, ClusterErrorKind};
 use super::resource::{Listed, Read, ReadOf, Resource, View, view_name};
 use super::session::{JSON, METADATA_LIST, METADATA_ONLY, Session, get, undeclared};
+use super::trial::{Tried, Write};
 use crate::net::Secret;
 
 /// What `/version` says.
@@ -68,6 +69,8 @@ pub struct SecretContents {
     pub kind: String,
     /// By key. What is not text is left out.
     pub data: BTreeMap<String, Secret>,
+    /// All keys, of what is not text too.
+    pub keys: BTreeSet<String>,
 }
 
 impl SecretContents {
@@ -85,6 +88,7 @@ impl SecretContents {
         Self {
             kind: object.get("type").and_then(text).unwrap_or_else(|| "Opaque".to_owned()),
             data: decoded.chain(plain).collect(),
+            keys: entries("data").chain(entries("stringData")).map(|(key, _)| key.clone()).collect(),
         }
     }
 }
@@ -216,6 +220,15 @@ impl Reader {
             .boxed()
         };
         self.session.permissions.join(key, ask).await
+    }
+
+    /// Tries a write, as another identity if one is given: the API server decides about it and keeps nothing.
+    ///
+    /// # Errors
+    /// It cannot be tried, or the plugin did not declare that it tries writes. That it would be refused is no error.
+    pub async fn try_out(&self, write: Write, identity: Option<&Identity>) -> Result<Tried, ClusterError> {
+        self.declared("dry runs", |read| matches!(read.of(), ReadOf::Trials { .. }))?;
+        self.session.try_out(write, identity).await
     }
 
     /// What the API server serves.

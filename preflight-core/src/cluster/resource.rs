@@ -248,6 +248,11 @@ pub enum ReadOf {
         /// What for, shown by `preflight rbac`.
         why: &'static str,
     },
+    /// Writes that are only tried (`dryRun=All`), of whatever kinds the release holds. Nothing is kept of them.
+    Trials {
+        /// What for, shown by `preflight rbac`.
+        why: &'static str,
+    },
     /// A path that is not of objects, for example `/readyz`.
     Path(&'static str),
     /// SelfSubjectReviews and SelfSubjectAccessReviews, which every identity may create by default, and
@@ -304,6 +309,13 @@ impl Read {
     #[must_use]
     pub const fn secret_contents(why: &'static str) -> Self {
         Self { of: ReadOf::SecretContents { why }, verb: "get", view: None }
+    }
+
+    /// Tries writes, with [`Reader::try_out`](super::Reader::try_out). The API server keeps nothing of them, but takes the
+    /// permission to write for it.
+    #[must_use]
+    pub const fn trials(why: &'static str) -> Self {
+        Self { of: ReadOf::Trials { why }, verb: "create", view: None }
     }
 
     /// Gets a path that is not of objects.

@@ -34,8 +34,13 @@ const CONCURRENCY: usize = 24;
 pub(crate) struct Reply {
     pub(crate) code: u16,
     pub(crate) date: Option<String>,
+    /// `Warning` headers.
+    pub(crate) warnings: Vec<String>,
     pub(crate) body: Bytes,
 }
+
+/// Headers beside those that every request has.
+type Headers = [(&'static str, String)];
 
 /// A client, once it is had, and when its credentials expire.
 #[derive(Clone)]
@@ -124,13 +129,28 @@ impl Wire {
         result
     }
 
+    /// Tries a write once, with these headers. Nothing of it is recorded: what comes back may hold contents of Secrets.
+    pub(crate) async fn try_out(&self, asked: &Asked, headers: &Headers) -> Result<Reply, ClusterError> {
+        let question = format!("{} {}", asked.method.to_lowercase(), asked.path);
+        self.attempt_with(asked, headers, &question).await.0
+    }
+
     async fn attempt(
         &self,
         asked: &Asked,
         question: &str,
     ) -> (Result<Reply, ClusterError>, Option<Duration>) {
+        self.attempt_with(asked, &[], question).await
+    }
+
+    async fn attempt_with(
+        &self,
+        asked: &Asked,
+        headers: &Headers,
+        question: &str,
+    ) -> (Result<Reply, ClusterError>, Option<Duration>) {
         let until = self.deadline.min(Instant::now() + ATTEMPT);
-        let Ok(answer) = timeout_at(until, self.once(asked, question)).await else {
+        let Ok(answer) = timeout_at(until, self.once(asked, headers, question)).await else {
             let message = format!("no answer from {} in time", self.server);
             return (Err(ClusterError::new(ClusterErrorKind::Timeout, question, message)), None);
         };
@@ -140,12 +160,17 @@ impl Wire {
         }
     }
 
-    async fn once(&self, asked: &Asked, question: &str) -> Result<(Reply, Option<Duration>), ClusterError> {
+    async fn once(
+        &self,
+        asked: &Asked,
+        headers: &Headers,
+        question: &str,
+    ) -> Result<(Reply, Option<Duration>), ClusterError> {
         let line = self.dialed.clone().await.map_err(|failure| connect_error(failure, question))?;
         let cancelled = |_| ClusterError::new(ClusterErrorKind::Cancelled, question, "the run was cut short");
         let _permit = self.permits.acquire().await.map_err(cancelled)?;
         let started = Instant::now();
-        let request = request(asked).map_err(|error| {
+        let request = request(asked, headers).map_err(|error| {
             ClusterError::new(ClusterErrorKind::Decode, question, format!("cannot be asked: {error}"))
         })?;
         let response = line.client.send(request).await.map_err(|error| self.explain(error, question))?;
@@ -155,11 +180,14 @@ impl Wire {
         let retry_after = header(&head, "retry-after").and_then(|value| value.trim().parse().ok());
         let retry_after = retry_after.map(Duration::from_secs);
         let body = read_capped(body, question).await?;
-        // Only reviews are posted, and what they hold is the question.
-        let posted = asked.body.as_ref().map(|body| tracing::field::display(&body["spec"]));
+        // What reviews hold is the question; of what is tried nothing is told.
+        let told = asked.body.as_ref().filter(|_| headers.is_empty());
+        let posted = told.map(|body| tracing::field::display(&body["spec"]));
         let (query, elapsed) = (&asked.query, started.elapsed());
         tracing::debug!(question, ?query, posted, code, bytes = body.len(), ?elapsed, "answered");
-        Ok((Reply { code, date, body }, retry_after))
+        let warnings = head.headers.get_all("warning").iter().filter_map(|value| value.to_str().ok());
+        let warnings = warnings.map(str::to_owned).collect();
+        Ok((Reply { code, date, warnings, body }, retry_after))
     }
 
     fn explain(&self, error: kube::Error, question: &str) -> ClusterError {
@@ -195,7 +223,7 @@ fn connect_error(failure: ConnectFailure, question: &str) -> ClusterError {
     ClusterError::new(ClusterErrorKind::Connect(failure), question, message)
 }
 
-fn request(asked: &Asked) -> Result<http::Request<Body>, http::Error> {
+fn request(asked: &Asked, headers: &Headers) -> Result<http::Request<Body>, http::Error> {
     let mut uri = asked.path.clone();
     for (index, (key, value)) in asked.query.iter().enumerate() {
         uri.push(if index == 0 { '?' } else { '&' });
@@ -203,14 +231,16 @@ fn request(asked: &Asked) -> Result<http::Request<Body>, http::Error> {
         uri.push('=');
         percent_encode(value, &mut uri);
     }
-    let builder =
+    let mut builder =
         http::Request::builder().method(asked.method.as_str()).uri(uri).header("accept", &asked.accept);
-    match &asked.body {
-        Some(body) => {
-            builder.header("content-type", "application/json").body(Body::from(body.to_string().into_bytes()))
-        }
-        None => builder.body(Body::empty()),
+    let Some(body) = &asked.body else { return builder.body(Body::empty()) };
+    for (name, value) in headers {
+        builder = builder.header(*name, value);
     }
+    if headers.is_empty() {
+        builder = builder.header("content-type", "application/json");
+    }
+    builder.body(Body::from(body.to_string().into_bytes()))
 }
 
 /// Percent-encoding of a query's value (RFC 3986, section 2.3: everything but the unreserved characters).

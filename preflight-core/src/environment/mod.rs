@@ -273,13 +273,9 @@ impl Environment {
         let unread_keys =
             [("apply.field_manager", apply.field_manager.is_some()), ("apply.force", apply.force)];
         let keys = unread_keys.into_iter().filter(|(_, set)| *set).map(|(key, _)| key.to_owned());
-        // Namespaces are all that a check looks for so far.
-        let expected = self.expects().iter().filter(|expected| expected.kind != "Namespace");
-        let expected = expected.map(|expected| format!("expects {} {}", expected.kind, expected.name));
         unread
             .map(|(key, _)| key.name.clone())
             .chain(keys)
-            .chain(expected)
             .map(|name| SetAside::new(name, "no check of this run reads it"))
             .collect()
     }

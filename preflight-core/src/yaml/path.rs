@@ -54,6 +54,13 @@ impl FieldPath {
         self
     }
 
+    /// The path of what this one's field is in; the root's is the root.
+    #[must_use]
+    pub fn parent(mut self) -> Self {
+        self.segments.pop();
+        self
+    }
+
     /// Its steps.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {

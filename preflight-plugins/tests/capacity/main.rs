@@ -10,7 +10,7 @@ mod support;
 use preflight_core::Decision;
 use serde_json::{Value, json};
 
-use support::cases::{Case, expect_all, list};
+use support::cases::{Case, discovery, expect_all, group, list};
 use support::{ok, status};
 
 const NODES: &str = "/api/v1/nodes";
@@ -249,19 +249,6 @@ async fn what_is_in_use_is_known_or_said_not_to_be() {
             .unknown(&["used-over-threshold"]),
     ])
     .await;
-}
-
-fn discovery(groups: &[Value]) -> Value {
-    json!({"kind": "APIGroupDiscoveryList", "items": groups})
-}
-
-fn group(name: &str, version: &str, kinds: &[(&str, &str)]) -> Value {
-    let kind = |(plural, kind): &(&str, &str)| {
-        json!({"resource": plural, "scope": "Namespaced", "verbs": ["get", "list", "create", "patch"],
-               "responseKind": {"group": name, "version": version, "kind": kind}})
-    };
-    let kinds: Vec<Value> = kinds.iter().map(kind).collect();
-    json!({"metadata": {"name": name}, "versions": [{"version": version, "freshness": "Current", "resources": kinds}]})
 }
 
 fn node() -> Value {

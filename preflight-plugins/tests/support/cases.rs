@@ -206,3 +206,24 @@ fn passed(report: &Report) -> Vec<String> {
 pub fn list(items: &[Value]) -> Value {
     json!({"kind": "List", "metadata": {}, "items": items})
 }
+
+/// What `/api` or `/apis` says.
+#[allow(dead_code, reason = "not every test needs it")]
+pub fn discovery(groups: &[Value]) -> Value {
+    json!({"kind": "APIGroupDiscoveryList", "items": groups})
+}
+
+/// Kinds that have no namespaces.
+const CLUSTER_WIDE: [&str; 3] = ["clusterroles", "gatewayclasses", "ingressclasses"];
+
+/// A group with one version, and the kinds in it: plural and kind.
+#[allow(dead_code, reason = "not every test needs it")]
+pub fn group(name: &str, version: &str, kinds: &[(&str, &str)]) -> Value {
+    let kind = |(plural, kind): &(&str, &str)| {
+        let scope = if CLUSTER_WIDE.contains(plural) { "Cluster" } else { "Namespaced" };
+        json!({"resource": plural, "scope": scope, "verbs": ["get", "list", "create", "patch"],
+               "responseKind": {"group": name, "version": version, "kind": kind}})
+    };
+    let kinds: Vec<Value> = kinds.iter().map(kind).collect();
+    json!({"metadata": {"name": name}, "versions": [{"version": version, "freshness": "Current", "resources": kinds}]})
+}

@@ -168,10 +168,23 @@ async fn one(api: &Api, object: &Value, method: Apply) -> Result<(), ApiError> {
             if before.and_then(Value::as_str) == Some(last.as_str()) {
                 return Ok(());
             }
+            let before: Value = before
+                .and_then(Value::as_str)
+                .and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default();
+            take_away(&before, &mut object);
             api.merge(&format!("{path}?fieldValidation=Strict"), &object).await.map(drop)
         }
         Err(error) if error.code == 404 => api.create(&object).await.map(drop),
         Err(error) => Err(error),
+    }
+}
+
+/// What was applied before and no longer is, is taken away: fields of objects, not items of lists.
+fn take_away(before: &Value, patch: &mut Value) {
+    let (Value::Object(before), Value::Object(patch)) = (before, patch) else { return };
+    for (key, before) in before {
+        take_away(before, patch.entry(key.clone()).or_insert(Value::Null));
     }
 }
 

@@ -99,10 +99,19 @@ async fn start(
             }
         }
     }
-    for (plural, name) in wanted(pod) {
+    for Wanted { plural, name, keys } in wanted(pod) {
         let path = format!("/api/v1/namespaces/{namespace}/{plural}/{name}");
-        if api.get(&path).await.is_err_and(|error| error.code == 404) {
-            return Err(("CreateContainerConfigError", format!("{plural} {name:?} not found")));
+        let object = match api.get(&path).await {
+            Ok(object) => object,
+            Err(error) if error.code == 404 => {
+                return Err(("CreateContainerConfigError", format!("{plural} {name:?} not found")));
+            }
+            Err(_) => continue,
+        };
+        let has = |key: &String| ["data", "binaryData"].iter().any(|map| !object[*map][key].is_null());
+        if let Some(key) = keys.iter().find(|key| !has(key)) {
+            let message = format!("couldn't find key {key} in {plural} {namespace}/{name}");
+            return Err(("CreateContainerConfigError", message));
         }
     }
     if digests.keys().any(|image| image.contains("/crashes:")) {
@@ -167,18 +176,30 @@ fn containers(pod: &Value) -> Vec<&Value> {
     [list("initContainers"), list("containers")].concat()
 }
 
+/// A ConfigMap or Secret without which a pod does not start, and the keys that it must have.
+struct Wanted {
+    plural: &'static str,
+    name: String,
+    keys: Vec<String>,
+}
+
 /// ConfigMaps and Secrets without which the pod does not start.
-fn wanted(pod: &Value) -> Vec<(&'static str, String)> {
+fn wanted(pod: &Value) -> Vec<Wanted> {
     let mut wanted = Vec::new();
-    let mut add = |source: &Value, plural: &'static str, key: &str| {
-        if let Some(name) = source[key].as_str().filter(|_| source["optional"] != true) {
-            wanted.push((plural, name.to_owned()));
-        }
+    let mut add = |source: &Value, plural: &'static str, name: &str| {
+        let Some(name) = source[name].as_str().filter(|_| source["optional"] != true) else { return };
+        let items = source["items"].as_array().into_iter().flatten().map(|item| &item["key"]);
+        let keys = items.chain([&source["key"]]).filter_map(Value::as_str).map(str::to_owned).collect();
+        wanted.push(Wanted { plural, name: name.to_owned(), keys });
     };
     let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
     for volume in volumes {
         add(&volume["configMap"], "configmaps", "name");
         add(&volume["secret"], "secrets", "secretName");
+        for source in volume["projected"]["sources"].as_array().into_iter().flatten() {
+            add(&source["configMap"], "configmaps", "name");
+            add(&source["secret"], "secrets", "name");
+        }
     }
     for container in containers(pod) {
         for variable in container["env"].as_array().into_iter().flatten() {
