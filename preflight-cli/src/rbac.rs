@@ -31,7 +31,7 @@ pub(crate) fn print(options: &Rbac, out: &mut impl Write) -> Result<u8, Problem>
         match read.of() {
             ReadOf::Resource(resource) => add(&mut rules, &resource.group, &resource.plural, read.verb()),
             ReadOf::Dynamic { why } => dynamic = Some(*why),
-            ReadOf::SecretContents { .. } => secrets = options.pull_secrets,
+            ReadOf::SecretContents { .. } => secrets = true,
             ReadOf::Path(path) => {
                 paths.insert(path);
             }
@@ -59,7 +59,8 @@ pub(crate) fn print(options: &Rbac, out: &mut impl Write) -> Result<u8, Problem>
     }
     write(out, &options.name, &note, &rules, &paths)?;
     if secrets {
-        let names: Vec<_> = pull_secrets(&manifests(&options.filename)?).into_iter().collect();
+        let release = manifests(&options.filename)?;
+        let names: Vec<_> = secrets_of(&release, options.pull_secrets).into_iter().collect();
         if !names.is_empty() {
             writeln!(
                 out,
@@ -71,12 +72,13 @@ pub(crate) fn print(options: &Rbac, out: &mut impl Write) -> Result<u8, Problem>
     Ok(0)
 }
 
-/// The names of the Secrets that pods and ServiceAccounts of the manifests pull with.
-fn pull_secrets(release: &Manifests) -> BTreeSet<String> {
+/// The names of the Secrets that the manifests name; with those that pods pull with, if they are wanted.
+fn secrets_of(release: &Manifests, with_pulls: bool) -> BTreeSet<String> {
     let references = release.objects().iter().flat_map(|object| object.references());
-    let pulls = references
-        .filter(|named| named.kind == "Secret" && named.path.to_string().contains("imagePullSecrets["));
-    pulls.map(|named| named.name).collect()
+    let named = references.filter(|named| {
+        named.kind == "Secret" && (with_pulls || !named.path.to_string().contains("imagePullSecrets["))
+    });
+    named.map(|named| named.name).collect()
 }
 
 fn add(rules: &mut Rules, group: &str, plural: &str, verb: &'static str) {

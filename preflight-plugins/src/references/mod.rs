@@ -137,14 +137,14 @@ const SCALERS: Resource =
 #[async_trait]
 impl Plugin for ReferencesPlugin {
     fn descriptor(&self) -> Descriptor {
-        let known = [CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, SERVICES, INGRESS_CLASSES, ROLES, CLUSTER_ROLES];
+        let known = [CONFIG_MAPS, SERVICE_ACCOUNTS, SERVICES, INGRESS_CLASSES, ROLES, CLUSTER_ROLES];
         let descriptor = Descriptor::new("references", Phase::Resources, RULES)
             .summary("What the release names exists, or comes with it")
             .reads(Read::select(SCALERS))
-            .reads(Read::dynamic("what the release names, and what makes it"))
+            .reads(Read::dynamic("what the release names"))
             .reads(Read::secret_contents("Secrets of which pods need certain keys"))
             .settings::<References>();
-        known.into_iter().fold(descriptor, |descriptor, resource| descriptor.reads(Read::get(resource)))
+        known.into_iter().map(Read::get).chain(producers::reads()).fold(descriptor, Descriptor::reads)
     }
 
     async fn check(&self, context: &Context) -> Result<CheckResult, Undecided> {

@@ -1,6 +1,9 @@
 //! Who makes a ConfigMap or Secret that is not there yet: an operator, asked to by another object.
 
+use std::borrow::Cow;
+
 use preflight_core::Undecided;
+use preflight_core::cluster::{Read, Resource};
 use serde_json::Value;
 
 use super::find::{Finder, Target};
@@ -90,6 +93,25 @@ pub(super) struct Maker {
     pub(super) what: String,
     /// What it says of itself where it is not well.
     pub(super) trouble: Option<String>,
+}
+
+/// What is listed to see who makes an object that is not there. The server's own version is asked for.
+pub(super) fn reads() -> impl Iterator<Item = Read> {
+    let mut kinds: Vec<(&str, &str)> =
+        PRODUCERS.iter().map(|producer| (producer.group, producer.kind)).collect();
+    kinds.dedup();
+    kinds.into_iter().map(|(group, kind)| {
+        // The plural of each is its name with an `s`, but for one.
+        let plural = format!("{}s", kind.to_lowercase());
+        let plural = plural.replace("elasticsearchs", "elasticsearches");
+        Read::select(Resource {
+            group: Cow::Borrowed(group),
+            version: Cow::Borrowed("v1"),
+            plural: Cow::Owned(plural),
+            kind: Cow::Borrowed(kind),
+            namespaced: true,
+        })
+    })
 }
 
 /// Who makes an object that is not there.

@@ -100,6 +100,8 @@ async fn grant_reads(plane: &ControlPlane) {
     let plugins = preflight_plugins::builtin();
     let descriptors = plugins.iter().map(|plugin| plugin.descriptor());
     let beyond: Vec<_> = descriptors.filter(|check| check.name() != "cluster-connectivity").collect();
+    // Those that the manifests name are granted by name.
+    let secrets = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
     let rules: Vec<_> = beyond
         .iter()
         .flat_map(|check| check.all_reads())
@@ -109,6 +111,7 @@ async fn grant_reads(plane: &ControlPlane) {
             })),
             _ => None,
         })
+        .chain([secrets])
         .collect();
     // What has such a name is not removed between scenarios.
     let name = "system:preflight-reads";
