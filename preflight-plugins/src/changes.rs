@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 
 use preflight_core::release::{Action, Live, Planned};
 use preflight_core::{Method, Quantity};
-#[cfg(any(feature = "references", feature = "resource-capacity", feature = "storage-validation"))]
+#[cfg(any(
+    feature = "admission",
+    feature = "references",
+    feature = "resource-capacity",
+    feature = "storage-validation"
+))]
 use preflight_core::{Remediation, RuleCheck, Subject};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -22,7 +27,12 @@ pub(crate) enum Happens {
     Perhaps(&'static str),
 }
 
-#[cfg(any(feature = "references", feature = "resource-capacity", feature = "storage-validation"))]
+#[cfg(any(
+    feature = "admission",
+    feature = "references",
+    feature = "resource-capacity",
+    feature = "storage-validation"
+))]
 impl Happens {
     /// Says that something will go wrong, as far as this happens: what does not happen now is a warning.
     pub(crate) fn predict(
@@ -153,7 +163,7 @@ fn template_change(planned: &Planned, live: Option<&Value>, method: Method) -> H
 }
 
 /// What client-side apply sent last.
-fn last_applied(live: &Value) -> Option<Value> {
+pub(crate) fn last_applied(live: &Value) -> Option<Value> {
     let text = live["metadata"]["annotations"][LAST_APPLIED].as_str()?;
     serde_json::from_str(text).ok()
 }

@@ -3,9 +3,12 @@
 //! [`builtin`] gives them all. Each is a module of its own, behind a feature of its own; nothing is registered by
 //! magic, so what is in the slice is what runs.
 
+#[cfg(feature = "admission")]
+pub mod admission;
 #[cfg(any(feature = "registry-health", feature = "resource-capacity", feature = "storage-validation"))]
 pub mod capacity;
 #[cfg(any(
+    feature = "admission",
     feature = "operator-health",
     feature = "references",
     feature = "registry-health",
@@ -16,6 +19,7 @@ mod changes;
 #[cfg(feature = "cluster-connectivity")]
 pub mod cluster_connectivity;
 #[cfg(any(
+    feature = "admission",
     feature = "operator-health",
     feature = "registry-health",
     feature = "resource-capacity",
@@ -46,12 +50,15 @@ pub mod storage;
 #[cfg(feature = "storage-validation")]
 pub mod storage_validation;
 #[cfg(any(
+    feature = "admission",
     feature = "cluster-connectivity",
     feature = "references",
     feature = "resource-capacity",
     feature = "storage-validation"
 ))]
 mod told;
+#[cfg(any(feature = "admission", feature = "change-safety"))]
+pub mod updates;
 
 use std::sync::Arc;
 
@@ -75,6 +82,8 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
         Arc::new(resource_capacity::ResourceCapacity),
         #[cfg(feature = "storage-validation")]
         Arc::new(storage_validation::StorageValidation),
+        #[cfg(feature = "admission")]
+        Arc::new(admission::AdmissionPlugin),
         #[cfg(feature = "references")]
         Arc::new(references::ReferencesPlugin),
     ]

@@ -33,6 +33,30 @@ impl FieldPath {
         Self { segments: segments.collect() }
     }
 
+    /// As [`Display`](fmt::Display) writes it, and as API servers do: `spec.containers[0].image`,
+    /// `metadata.annotations[example.com/a]`. What follows a bracket that is not closed is left out.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let (mut segments, mut rest) = (Vec::new(), text);
+        while !rest.is_empty() {
+            if let Some(inner) = rest.strip_prefix('[') {
+                let Some((inner, after)) = inner.split_once(']') else { break };
+                let key = inner.trim_matches('"');
+                segments.push(key.parse().map_or_else(|_| Segment::Key(key.to_owned()), Segment::Index));
+                rest = after;
+            } else {
+                let end = rest.find(['.', '[']).unwrap_or(rest.len());
+                let (key, after) = rest.split_at(end);
+                if !key.is_empty() {
+                    segments.push(Segment::Key(key.to_owned()));
+                }
+                rest = after;
+            }
+            rest = rest.strip_prefix('.').unwrap_or(rest);
+        }
+        Self { segments }
+    }
+
     /// Adds a key.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
@@ -95,5 +119,10 @@ mod tests {
         assert_eq!(path.to_string(), "spec.containers[0].image");
         let annotation = FieldPath::of("metadata.annotations").key("a.b/c");
         assert_eq!(annotation.to_string(), "metadata.annotations[\"a.b/c\"]");
+        for written in [path, annotation.clone()] {
+            assert_eq!(FieldPath::parse(&written.to_string()), written);
+        }
+        assert_eq!(FieldPath::parse("metadata.annotations[a.b/c]"), annotation);
+        assert_eq!(FieldPath::parse("spec.a[").to_string(), "spec.a");
     }
 }

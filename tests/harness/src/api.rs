@@ -148,6 +148,15 @@ impl Api {
         self.ask("PATCH", path, "application/merge-patch+json", Some(patch)).await
     }
 
+    /// Asks whether a strategic merge patch of what is at a path could be applied.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn try_patch(&self, path: &str, patch: &Value) -> Result<Value, ApiError> {
+        let path = format!("{path}?dryRun=All");
+        self.ask("PATCH", &path, "application/strategic-merge-patch+json", Some(patch)).await
+    }
+
     /// Applies an object on the server's side. As with kubectl, fields that are unknown are refused.
     ///
     /// # Errors

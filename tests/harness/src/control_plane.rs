@@ -90,6 +90,8 @@ impl ControlPlane {
             format!("--service-account-signing-key-file={}", file("service-accounts.key")),
             format!("--token-auth-file={}", file("tokens.csv")),
             "--authorization-mode=RBAC".to_owned(),
+            // What is privileged is refused by policies, or by nobody.
+            "--allow-privileged=true".to_owned(),
             // Addresses of this machine, so that the tests can listen on those of Services.
             format!("--service-cluster-ip-range={}", service_addresses(api_port)),
         ];

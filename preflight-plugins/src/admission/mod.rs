@@ -1,0 +1,91 @@
+//! What will the API server decide?
+
+pub mod pod_security;
+mod pods;
+mod refusals;
+mod settings;
+mod standards;
+mod trials;
+
+use preflight_core::cluster::{Read, Resource};
+use preflight_core::{CheckResult, Context, Descriptor, Phase, Plugin, Rule, Undecided, async_trait, rules};
+
+pub use settings::{Admission, DryRun};
+
+rules! { plugin "admission";
+    /// The API server refuses an object of the release.
+    ///
+    /// It was tried out: a webhook, an admission policy, a quota or the API server itself says no. Its words say who and
+    /// why. What depends on other objects of the release is not counted.
+    ///
+    /// ```sh
+    /// kubectl apply --dry-run=server -f FILE
+    /// ```
+    REFUSED = "refused", wont_land;
+    /// An object of the release is not valid.
+    ///
+    /// It was tried out: a field is unknown or has a wrong type, a value may not be so, or may not be changed any more.
+    ///
+    /// ```sh
+    /// kubectl apply --dry-run=server -f FILE
+    /// kubectl explain KIND.FIELD
+    /// ```
+    INVALID = "invalid", wont_land;
+    /// The API server refuses the pods of a workload.
+    ///
+    /// The workload itself is accepted; its pods are refused when a controller makes them, so that the rollout stalls with
+    /// no pod to look at. A Pod made from the template was tried out.
+    ///
+    /// ```sh
+    /// kubectl get events -n NAMESPACE --field-selector reason=FailedCreate
+    /// ```
+    PODS_REFUSED = "pods-refused", wont_land;
+    /// Pods break the Pod Security Standard that their namespace enforces.
+    ///
+    /// The labels `pod-security.kubernetes.io/enforce` count as the release leaves them. Only pods are refused, not the
+    /// workloads that make them, so the rollout stalls with no pod to look at.
+    ///
+    /// ```sh
+    /// kubectl get namespace NAMESPACE --show-labels
+    /// kubectl label --dry-run=server --overwrite namespace NAMESPACE pod-security.kubernetes.io/enforce=LEVEL
+    /// ```
+    POD_SECURITY = "pod-security", wont_land;
+    /// The API server warns of an object of the release.
+    ///
+    /// It is accepted all the same. Warnings tell of fields that are ignored or deprecated, and of policies that only warn.
+    WARNED = "warned", harm;
+}
+
+/// Rules that need writes to be tried out.
+static OF_TRIALS: [&Rule; 4] = [&REFUSED, &INVALID, &PODS_REFUSED, &WARNED];
+
+static NAMESPACES: Resource = Resource::cluster_wide("", "v1", "namespaces", "Namespace");
+
+/// What will the API server decide?
+#[derive(Debug, Clone, Copy)]
+pub struct AdmissionPlugin;
+
+#[async_trait]
+impl Plugin for AdmissionPlugin {
+    fn descriptor(&self) -> Descriptor {
+        Descriptor::new("admission", Phase::Resources, RULES)
+            .summary("The API server accepts the release, and the pods that are made of it")
+            .reads(Read::get(NAMESPACES.clone()))
+            .reads(Read::access_reviews())
+            .reads(Read::trials("trying the release out"))
+            .settings::<Admission>()
+    }
+
+    async fn check(&self, context: &Context) -> Result<CheckResult, Undecided> {
+        let check = context.examine();
+        let settings = context.settings::<Admission>()?;
+        let cluster = context.unconnected();
+        let release = context.release().await?;
+        let apply = context.environment().apply();
+        let deployer = context.environment().deployer();
+        let trials =
+            trials::examine(&check, &cluster, &release, apply, deployer.as_ref(), settings.dry_run).await;
+        standards::examine(&check, &cluster, &release, &trials).await;
+        Ok(check.finish())
+    }
+}

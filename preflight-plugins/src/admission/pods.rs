@@ -1,0 +1,60 @@
+//! The pods that controllers make of the release's workloads.
+
+use preflight_core::FieldPath;
+use preflight_core::release::Planned;
+use serde_json::{Map, Value, json};
+
+/// A Pod as it is made of a template, and where the template's `metadata` and `spec` are.
+pub(super) struct Made {
+    pub(super) metadata: Value,
+    pub(super) spec: Value,
+    pub(super) path: FieldPath,
+}
+
+/// The Pod that is made of a workload's template. A Pod of the release is none: it is looked at itself.
+pub(super) fn of_template(planned: &Planned) -> Option<Made> {
+    let template = planned.object.pod_template().filter(|_| planned.object.kind() != "Pod")?;
+    let path = template.spec_path("").parent();
+    let object = &*planned.effective;
+    let pointer = match planned.object.kind() {
+        "CronJob" => "/spec/jobTemplate/spec/template",
+        _ => "/spec/template",
+    };
+    let template = object.pointer(pointer)?;
+    let mut metadata = Map::new();
+    for key in ["labels", "annotations"] {
+        if template["metadata"][key].is_object() {
+            metadata.insert(key.to_owned(), template["metadata"][key].clone());
+        }
+    }
+    let mut spec = template["spec"].clone();
+    claims(object, &mut spec);
+    Some(Made { metadata: metadata.into(), spec, path })
+}
+
+/// A StatefulSet's pods get a volume for each of its claims.
+fn claims(object: &Value, spec: &mut Value) {
+    let templates = object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
+    let volumes = templates.map(|template| {
+        let name = &template["metadata"]["name"];
+        let claim = name.as_str().map(|name| format!("{name}-0"));
+        json!({"name": name, "persistentVolumeClaim": {"claimName": claim}})
+    });
+    let volumes: Vec<Value> = volumes.collect();
+    if volumes.is_empty() {
+        return;
+    }
+    let own = spec["volumes"].as_array().cloned().unwrap_or_default();
+    let others = own.into_iter().filter(|own| volumes.iter().all(|volume| volume["name"] != own["name"]));
+    spec["volumes"] = others.collect::<Vec<_>>().into_iter().chain(volumes.clone()).collect();
+}
+
+impl Made {
+    /// The Pod as a controller sends it.
+    pub(super) fn pod(&self, owner: &str, namespace: &str) -> Value {
+        let mut metadata = self.metadata.clone();
+        metadata["generateName"] = format!("{owner}-").into();
+        metadata["namespace"] = namespace.into();
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": self.spec})
+    }
+}

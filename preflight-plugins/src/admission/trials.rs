@@ -1,0 +1,343 @@
+//! Trying the release out: every object as it will be applied, and a Pod of every template.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::join_all;
+use preflight_core::cluster::{
+    Act, ClusterErrorKind, Identity, Reader, Refusal, Resource, Tried, Write, WriteKind,
+};
+use preflight_core::release::{Action, Live, Planned, Release, Serving};
+use preflight_core::{Apply, Examination, FieldPath, Method, Remediation, Subject};
+use serde_json::Value;
+
+use super::pods::of_template;
+use super::refusals::{Meaning, Touches, meaning};
+use super::settings::DryRun;
+use super::{INVALID, OF_TRIALS, PODS_REFUSED, REFUSED, WARNED};
+use crate::changes::{Happens, last_applied, rollout};
+use crate::told::some;
+use crate::updates::patch;
+
+/// How many reasons are told for what was not tried.
+const TOLD: usize = 2;
+static PODS: Resource = Resource::namespaced("", "v1", "pods", "Pod");
+
+/// Something that is tried.
+struct Trial<'a> {
+    planned: &'a Planned,
+    /// Where the Pod's template is, if it is a Pod of one.
+    template: Option<FieldPath>,
+    write: Write,
+    /// What is sent where the kind's objects are not merged by keys.
+    instead: Option<Write>,
+}
+
+/// What came of trying the release out: which pods are taken, by the place of their workload.
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    taken: BTreeSet<usize>,
+}
+
+impl Trials {
+    /// Whether a Pod of this object was tried and taken.
+    pub(super) fn takes_pods_of(&self, planned: &Planned) -> bool {
+        self.taken.contains(&key(planned))
+    }
+}
+
+fn key(planned: &Planned) -> usize {
+    std::ptr::from_ref(planned) as usize
+}
+
+pub(super) async fn examine(
+    check: &Examination,
+    cluster: &Reader,
+    release: &Release,
+    apply: &Apply,
+    deployer: Option<&Identity>,
+    setting: DryRun,
+) -> Trials {
+    if setting == DryRun::Never {
+        check.set_aside(&OF_TRIALS, "the environment says `admission: {dry_run: never}`");
+        return Trials::default();
+    }
+    let (trials, mut not_tried) = plan(release, apply);
+    if let Some(why) = impossible(cluster, deployer).await {
+        cannot(check, setting, why);
+        return Trials::default();
+    }
+    let trying = trials.iter().map(|trial| one(cluster, trial, deployer));
+    let answers = join_all(trying).await;
+    if let Some(Err(error)) = answers.iter().find(|answer| {
+        matches!(answer, Err(error) if error.cause().is_some() || matches!(error.kind(), ClusterErrorKind::NotRecorded))
+    }) {
+        match error.cause() {
+            Some(_) => drop(check.need::<()>(&OF_TRIALS, Err(error.clone()))),
+            None => cannot(check, setting, "a snapshot cannot be written to".to_owned()),
+        }
+        return Trials::default();
+    }
+    let touches = Touches::of(release);
+    let mut telling = Telling::new(check);
+    let mut trials_done = Trials::default();
+    for (trial, answer) in trials.iter().zip(answers) {
+        match answer {
+            Ok(Tried::Accepted { warnings, .. }) => {
+                telling.accepted(trial, &warnings);
+                if trial.template.is_some() || trial.planned.object.kind() == "Pod" {
+                    trials_done.taken.insert(key(trial.planned));
+                }
+            }
+            Ok(Tried::Refused(refusal)) => {
+                telling.refused(trial, &refusal, meaning(&refusal, &touches), &mut not_tried)
+            }
+            Ok(_) => {}
+            Err(error) => not_tried.push(error.to_string()),
+        }
+    }
+    telling.conclude(setting, &not_tried);
+    trials_done
+}
+
+/// Why nothing can be tried as the one who deploys.
+async fn impossible(cluster: &Reader, deployer: Option<&Identity>) -> Option<String> {
+    let deployer = deployer?;
+    let act = Act::resource("impersonate", "", "users", None, None, Some(&deployer.user));
+    match cluster.may(None, &act).await {
+        Ok(permission) if permission.allowed => None,
+        Ok(_) => Some(format!("one may not act as {}", deployer.user)),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+fn cannot(check: &Examination, setting: DryRun, why: String) {
+    match setting {
+        DryRun::Required => check.unknown(
+            &OF_TRIALS,
+            format!("the release cannot be tried out: {why}"),
+            "let the identity write what it is to try, or set `admission: {dry_run: auto}`",
+        ),
+        _ => check.set_aside(&OF_TRIALS, &format!("the release is not tried out: {why}")),
+    }
+}
+
+/// What is tried, and why some of it is not.
+fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>) {
+    let (mut trials, mut not_tried) = (Vec::new(), Vec::new());
+    let coming: BTreeSet<&str> = release
+        .of_kind("", "Namespace")
+        .filter(|(_, planned)| matches!(planned.live, Live::Absent))
+        .filter_map(|(_, planned)| planned.object.name())
+        .collect();
+    for planned in release.objects() {
+        let id = planned.object.id();
+        if planned.namespace.as_deref().is_some_and(|namespace| coming.contains(namespace)) {
+            not_tried.push(format!("the namespace of {id} comes with the release"));
+            continue;
+        }
+        match writes(planned, apply) {
+            Ok(Some((write, instead))) => trials.push(Trial { planned, template: None, write, instead }),
+            Ok(None) => {}
+            Err(why) => not_tried.push(format!("{id}: {why}")),
+        }
+        let starts = rollout(planned, release.method()).pods == Happens::Yes;
+        if let (Some(made), Some(namespace), true) =
+            (of_template(planned), planned.namespace.as_deref(), starts)
+        {
+            let pod = made.pod(planned.object.display_name(), namespace);
+            let write =
+                Write::new(WriteKind::Create, PODS.path(Some(namespace)), "kube-controller-manager", pod);
+            trials.push(Trial { planned, template: Some(made.path), write, instead: None });
+        }
+    }
+    (trials, not_tried)
+}
+
+/// The write with which an object is applied; none where nothing is sent.
+fn writes(planned: &Planned, apply: &Apply) -> Result<Option<(Write, Option<Write>)>, &'static str> {
+    let resource = match &planned.serving {
+        Serving::Cluster(resource) => resource,
+        Serving::Release { .. } => return Err("its kind comes with the release"),
+        _ => return Ok(None),
+    };
+    let list = resource.path(planned.namespace.as_deref());
+    let wanted = &*planned.effective;
+    let (manager, by_kubectl) = match apply.method {
+        Method::Client => ("kubectl-client-side-apply", true),
+        Method::Argocd => ("argocd-controller", true),
+        Method::Helm => ("helm", false),
+        _ => ("kubectl-create", false),
+    };
+    let Some(name) = planned.object.name() else {
+        return Ok(Some((Write::new(WriteKind::Create, list, manager, wanted.clone()), None)));
+    };
+    let path = format!("{list}/{name}");
+    if apply.method == Method::Server {
+        let manager = apply.field_manager.as_deref().unwrap_or("kubectl");
+        let write = Write::new(WriteKind::Apply { force: apply.force }, path, manager, wanted.clone());
+        return Ok(Some((write, None)));
+    }
+    let body = if by_kubectl { patch::annotated(wanted) } else { wanted.clone() };
+    match (&planned.live, planned.action) {
+        (_, Action::Unchanged) => Ok(None),
+        (Live::Unknown(_), _) => Err("what is there could not be looked at"),
+        (Live::Absent, _) => Ok(Some((Write::new(WriteKind::Create, list, manager, body), None))),
+        // `kubectl create` refuses whatever is there, and that is told elsewhere.
+        (Live::Present(_), _) if apply.method == Method::Create => Ok(None),
+        (Live::Present(live), _) => {
+            let before = if by_kubectl { last_applied(live).unwrap_or_default() } else { Value::Null };
+            let strategic = patch::strategic(&before, &body);
+            let merging = patch::merging(&before, &body);
+            let instead = Write::new(WriteKind::Merge, path.clone(), manager, merging);
+            Ok(Some((Write::new(WriteKind::StrategicMerge, path, manager, strategic), Some(instead))))
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn one(
+    cluster: &Reader,
+    trial: &Trial<'_>,
+    deployer: Option<&Identity>,
+) -> Result<Tried, preflight_core::cluster::ClusterError> {
+    let tried = cluster.try_out(trial.write.clone(), deployer).await?;
+    match (&tried, &trial.instead) {
+        // Custom resources are not merged by keys.
+        (Tried::Refused(refusal), Some(instead)) if refusal.code == 415 => {
+            cluster.try_out(instead.clone(), deployer).await
+        }
+        _ => Ok(tried),
+    }
+}
+
+/// Tells what came of the trials.
+struct Telling<'a> {
+    check: &'a Examination,
+    refused: preflight_core::RuleCheck<'a>,
+    invalid: preflight_core::RuleCheck<'a>,
+    pods: preflight_core::RuleCheck<'a>,
+    warned: preflight_core::RuleCheck<'a>,
+    /// How many objects, and how many pods were decided about.
+    decided: [usize; 2],
+    /// Warnings that were told, with the object that they were told of.
+    seen: BTreeMap<String, ()>,
+}
+
+impl<'a> Telling<'a> {
+    fn new(check: &'a Examination) -> Self {
+        Self {
+            check,
+            refused: check.rule(&REFUSED),
+            invalid: check.rule(&INVALID),
+            pods: check.rule(&PODS_REFUSED),
+            warned: check.rule(&WARNED),
+            decided: [0, 0],
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn decided(&mut self, trial: &Trial<'_>) {
+        self.decided[usize::from(trial.template.is_some())] += 1;
+    }
+
+    fn accepted(&mut self, trial: &Trial<'_>, warnings: &[String]) {
+        self.decided(trial);
+        for warning in warnings {
+            let id = trial.planned.object.id();
+            if self.seen.insert(format!("{id} {warning}"), ()).is_some() {
+                continue;
+            }
+            let remedy = Remediation::new("See what it says, and change the manifest").command(try_it(trial));
+            self.warned.warn(subject(trial, None), format!("{id}: the API server warns: {warning}"), remedy);
+        }
+    }
+
+    fn refused(
+        &mut self,
+        trial: &Trial<'_>,
+        refusal: &Refusal,
+        meaning: Meaning,
+        not_tried: &mut Vec<String>,
+    ) {
+        let id = trial.planned.object.id();
+        let words = &refusal.message;
+        match meaning {
+            Meaning::NotAllowed | Meaning::Undecided => not_tried.push(words.clone()),
+            Meaning::Elsewhere => {}
+            Meaning::Unclear(why) => {
+                let rule = if trial.template.is_some() { &PODS_REFUSED } else { &REFUSED };
+                let told = format!("{id} is refused as things are, and {why}: {words}");
+                self.check.unknown(&[rule], told, try_it(trial));
+            }
+            Meaning::Denied | Meaning::Invalid(_) if trial.template.is_some() => {
+                self.decided(trial);
+                let remedy =
+                    Remediation::new("Change the pod template, or what refuses it").command(try_it(trial));
+                let field = if let Meaning::Invalid(field) = meaning { field } else { None };
+                let message = format!("the pods of {id} are refused: {words}");
+                self.pods.fail(subject(trial, field.as_ref()), message, remedy);
+            }
+            Meaning::Denied => {
+                self.decided(trial);
+                let remedy = Remediation::new("Change the object, or what refuses it").command(try_it(trial));
+                self.refused.fail(subject(trial, None), format!("{id} is refused: {words}"), remedy);
+            }
+            Meaning::Invalid(field) => {
+                self.decided(trial);
+                let remedy = Remediation::new("Correct the manifest").command(try_it(trial));
+                self.invalid.fail(
+                    subject(trial, field.as_ref()),
+                    format!("{id} is not valid: {words}"),
+                    remedy,
+                );
+            }
+        }
+    }
+
+    fn conclude(mut self, setting: DryRun, not_tried: &[String]) {
+        let [objects, pods] = self.decided;
+        if !not_tried.is_empty() {
+            self.check.detail("not_tried", not_tried.to_vec());
+            let why = format!("{} were not tried: {}", not_tried.len(), some(not_tried, TOLD));
+            if setting == DryRun::Required {
+                cannot(self.check, setting, why);
+            } else if objects + pods == 0 {
+                cannot(self.check, setting, some(not_tried, TOLD));
+            }
+        }
+        self.refused.examined_many(objects);
+        self.invalid.examined_many(objects);
+        self.pods.examined_many(pods);
+        self.warned.examined_many(objects + pods);
+        let rest = match not_tried.len() {
+            0 => String::new(),
+            some => format!(", {some} were not"),
+        };
+        self.refused.conclude(&format!("objects tried out{rest}"));
+        self.invalid.conclude(&format!("objects tried out{rest}"));
+        self.pods.conclude("pods tried out");
+        self.warned.conclude(&format!("objects and pods tried out{rest}"));
+    }
+}
+
+fn subject(trial: &Trial<'_>, field: Option<&FieldPath>) -> Subject {
+    let object = &trial.planned.object;
+    match (&trial.template, field) {
+        (Some(template), Some(field)) => Subject::at(object, &template.clone().join(field)),
+        (Some(template), None) => Subject::at(object, template),
+        (None, Some(field)) => Subject::at(object, field),
+        (None, None) => Subject::object(object),
+    }
+}
+
+/// The command that tries the same.
+fn try_it(trial: &Trial<'_>) -> String {
+    let file = trial.planned.object.place_of_name().file;
+    match &trial.template {
+        Some(_) => format!(
+            "kubectl get events -n {} --field-selector reason=FailedCreate",
+            trial.planned.namespace.as_deref().unwrap_or_default()
+        ),
+        None => format!("kubectl apply --dry-run=server -f {file}"),
+    }
+}
