@@ -6,6 +6,7 @@ use preflight_core::release::{Action, Live, Planned};
 use preflight_core::{Method, Quantity};
 #[cfg(any(
     feature = "admission",
+    feature = "change-safety",
     feature = "references",
     feature = "resource-capacity",
     feature = "storage-validation"
@@ -29,6 +30,7 @@ pub(crate) enum Happens {
 
 #[cfg(any(
     feature = "admission",
+    feature = "change-safety",
     feature = "references",
     feature = "resource-capacity",
     feature = "storage-validation"

@@ -7,8 +7,11 @@
 pub mod admission;
 #[cfg(any(feature = "registry-health", feature = "resource-capacity", feature = "storage-validation"))]
 pub mod capacity;
+#[cfg(feature = "change-safety")]
+pub mod change_safety;
 #[cfg(any(
     feature = "admission",
+    feature = "change-safety",
     feature = "operator-health",
     feature = "references",
     feature = "registry-health",
@@ -20,6 +23,7 @@ mod changes;
 pub mod cluster_connectivity;
 #[cfg(any(
     feature = "admission",
+    feature = "change-safety",
     feature = "operator-health",
     feature = "registry-health",
     feature = "resource-capacity",
@@ -86,6 +90,8 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
         Arc::new(admission::AdmissionPlugin),
         #[cfg(feature = "references")]
         Arc::new(references::ReferencesPlugin),
+        #[cfg(feature = "change-safety")]
+        Arc::new(change_safety::ChangeSafety),
     ]
 }
 

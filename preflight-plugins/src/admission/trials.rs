@@ -16,7 +16,7 @@ use super::settings::DryRun;
 use super::{INVALID, OF_TRIALS, PODS_REFUSED, REFUSED, WARNED};
 use crate::changes::{Happens, last_applied, rollout};
 use crate::told::some;
-use crate::updates::patch;
+use crate::updates::{before_and_after, immutable, patch};
 
 /// How many reasons are told for what was not tried.
 const TOLD: usize = 2;
@@ -78,7 +78,7 @@ pub(super) async fn examine(
         return Trials::default();
     }
     let touches = Touches::of(release);
-    let mut telling = Telling::new(check);
+    let mut telling = Telling::new(check, release.method());
     let mut trials_done = Trials::default();
     for (trial, answer) in trials.iter().zip(answers) {
         match answer {
@@ -219,14 +219,16 @@ struct Telling<'a> {
     warned: preflight_core::RuleCheck<'a>,
     /// How many objects, and how many pods were decided about.
     decided: [usize; 2],
+    method: Method,
     /// Warnings that were told, with the object that they were told of.
     seen: BTreeMap<String, ()>,
 }
 
 impl<'a> Telling<'a> {
-    fn new(check: &'a Examination) -> Self {
+    fn new(check: &'a Examination, method: Method) -> Self {
         Self {
             check,
+            method,
             refused: check.rule(&REFUSED),
             invalid: check.rule(&INVALID),
             pods: check.rule(&PODS_REFUSED),
@@ -282,6 +284,8 @@ impl<'a> Telling<'a> {
                 let remedy = Remediation::new("Change the object, or what refuses it").command(try_it(trial));
                 self.refused.fail(subject(trial, None), format!("{id} is refused: {words}"), remedy);
             }
+            // It is told by the check that looks at changes.
+            Meaning::Invalid(_) if is_known_change(trial, self.method) => self.decided(trial),
             Meaning::Invalid(field) => {
                 self.decided(trial);
                 let remedy = Remediation::new("Correct the manifest").command(try_it(trial));
@@ -328,6 +332,15 @@ fn subject(trial: &Trial<'_>, field: Option<&FieldPath>) -> Subject {
         (None, Some(field)) => Subject::at(object, field),
         (None, None) => Subject::object(object),
     }
+}
+
+/// Whether what is refused is that a field is changed that stays as it was made.
+fn is_known_change(trial: &Trial<'_>, method: Method) -> bool {
+    let object = &trial.planned.object;
+    let known = |(before, after): (Value, Value)| {
+        !immutable::refused(object.group(), object.kind(), &before, &after).is_empty()
+    };
+    cfg!(feature = "change-safety") && before_and_after(trial.planned, method).is_some_and(known)
 }
 
 /// The command that tries the same.
