@@ -9,7 +9,8 @@ use preflight_core::{Method, Quantity};
     feature = "change-safety",
     feature = "references",
     feature = "resource-capacity",
-    feature = "storage-validation"
+    feature = "storage-validation",
+    feature = "traffic"
 ))]
 use preflight_core::{Remediation, RuleCheck, Subject};
 use serde::Deserialize;
@@ -33,7 +34,8 @@ pub(crate) enum Happens {
     feature = "change-safety",
     feature = "references",
     feature = "resource-capacity",
-    feature = "storage-validation"
+    feature = "storage-validation",
+    feature = "traffic"
 ))]
 impl Happens {
     /// Says that something will go wrong, as far as this happens: what does not happen now is a warning.

@@ -16,7 +16,8 @@ pub mod change_safety;
     feature = "references",
     feature = "registry-health",
     feature = "resource-capacity",
-    feature = "storage-validation"
+    feature = "storage-validation",
+    feature = "traffic"
 ))]
 mod changes;
 #[cfg(feature = "cluster-connectivity")]
@@ -27,7 +28,8 @@ pub mod cluster_connectivity;
     feature = "operator-health",
     feature = "registry-health",
     feature = "resource-capacity",
-    feature = "storage-validation"
+    feature = "storage-validation",
+    feature = "traffic"
 ))]
 pub mod labels;
 #[cfg(feature = "manifests")]
@@ -58,9 +60,12 @@ pub mod storage_validation;
     feature = "cluster-connectivity",
     feature = "references",
     feature = "resource-capacity",
-    feature = "storage-validation"
+    feature = "storage-validation",
+    feature = "traffic"
 ))]
 mod told;
+#[cfg(feature = "traffic")]
+pub mod traffic;
 #[cfg(any(feature = "admission", feature = "change-safety"))]
 pub mod updates;
 
@@ -92,6 +97,8 @@ pub fn builtin() -> Vec<Arc<dyn Plugin>> {
         Arc::new(references::ReferencesPlugin),
         #[cfg(feature = "change-safety")]
         Arc::new(change_safety::ChangeSafety),
+        #[cfg(feature = "traffic")]
+        Arc::new(traffic::Traffic),
     ]
 }
 

@@ -114,10 +114,26 @@ async fn start(
             return Err(("CreateContainerConfigError", message));
         }
     }
+    if let Some(why) = containers(pod).into_iter().find_map(unknown_port) {
+        return Err(("ContainersNotReady", why));
+    }
     if digests.keys().any(|image| image.contains("/crashes:")) {
         return Err(("CrashLoopBackOff", "back-off 5m0s restarting failed container".to_owned()));
     }
     Ok(digests)
+}
+
+/// A probe that asks a named port which the container does not have fails each time.
+fn unknown_port(container: &Value) -> Option<String> {
+    let probes = ["startupProbe", "readinessProbe", "livenessProbe"];
+    let asked = probes
+        .into_iter()
+        .flat_map(|probe| ["httpGet", "tcpSocket"].map(|way| &container[probe][way]["port"]));
+    let mut unknown = asked.filter_map(Value::as_str).filter(|port| {
+        let mut ports = container["ports"].as_array().into_iter().flatten();
+        port.parse::<u16>().is_err() && !ports.any(|own| own["name"] == *port)
+    });
+    unknown.next().map(|port| format!("couldn't find port: {port:?}"))
 }
 
 /// Users and passwords of the pod's pull secrets that are for the image's host. The API server has put those of the
