@@ -1,10 +1,13 @@
 //! Objects that are there, one by one: whether they take the change, and whether anything comes of it.
 
 use preflight_core::release::{Live, Planned, Release};
-use preflight_core::{Examination, FieldPath, Method, Remediation, Subject};
+use preflight_core::{Examination, FieldPath, Method, Remediation, Rule, Subject};
 use serde_json::Value;
 
-use super::{ANNOTATIONS_TOO_LARGE, BEING_DELETED, IMMUTABLE_FIELD, JOB_DONE, PAUSED};
+use super::{
+    ANNOTATIONS_TOO_LARGE, BEING_DELETED, FIELD_CONFLICT, HELM_OWNERSHIP, IMMUTABLE_FIELD, JOB_DONE,
+    OWNED_BY_OTHERS, PAUSED,
+};
 use crate::changes::{Happens, last_applied, rollout};
 use crate::updates::before_and_after;
 use crate::updates::immutable::refused;
@@ -27,7 +30,7 @@ fn immutable(check: &Examination, release: &Release) {
     let mut rule = check.rule(&IMMUTABLE_FIELD);
     for planned in release.objects() {
         if let Live::Unknown(error) = &planned.live {
-            check.need::<()>(&[&IMMUTABLE_FIELD], Err(error.clone()));
+            check.need::<()>(&depending(planned, release.method()), Err(error.clone()));
         }
         let Some((mut before, after)) = before_and_after(planned, release.method()) else { continue };
         if planned.object.kind() == "Secret" && planned.object.group().is_empty() {
@@ -43,6 +46,22 @@ fn immutable(check: &Examination, release: &Release) {
         }
     }
     rule.conclude("objects that are there and change");
+}
+
+/// The rules for which one has to see what is there.
+fn depending(planned: &Planned, method: Method) -> Vec<&'static Rule> {
+    let mut rules: Vec<&'static Rule> = vec![&IMMUTABLE_FIELD, &BEING_DELETED, &OWNED_BY_OTHERS];
+    match planned.object.kind() {
+        "Deployment" => rules.push(&PAUSED),
+        "Job" => rules.push(&JOB_DONE),
+        _ => {}
+    }
+    match method {
+        Method::Server => rules.push(&FIELD_CONFLICT),
+        Method::Helm => rules.push(&HELM_OWNERSHIP),
+        _ => {}
+    }
+    rules
 }
 
 /// The command that shows an object.

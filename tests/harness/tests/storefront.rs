@@ -63,8 +63,8 @@ fn make_state(plane: &ControlPlane) {
 /// What came of each rule, by check.
 type Outcomes = BTreeMap<String, Vec<(String, Outcome)>>;
 
-/// What a report says, without times and the access path.
-fn essence(report: &Report) -> (Decision, String, Outcomes) {
+/// What a report says, without times, the access path, and what was tried out: a snapshot cannot be written to.
+fn essence(report: &Report) -> (Decision, Outcomes) {
     let server = report.facts.cluster.server.clone().unwrap_or_default();
     let outcome = |outcome: &Outcome| {
         let text = serde_json::to_string(outcome).unwrap().replace(&server, "SERVER");
@@ -74,9 +74,12 @@ fn essence(report: &Report) -> (Decision, String, Outcomes) {
         let rules = check.rules.iter().map(|rule| (rule.rule.clone(), outcome(&rule.outcome)));
         // Clocks and expiry are of the access path.
         let of_access = ["cluster-connectivity/clock-skew", "cluster-connectivity/credentials-expiring"];
-        (check.name.clone(), rules.filter(|(rule, _)| !of_access.contains(&rule.as_str())).collect())
+        let of_trials =
+            ["refused", "invalid", "pods-refused", "warned"].map(|rule| format!("admission/{rule}"));
+        let kept = |rule: &String| !of_access.contains(&rule.as_str()) && !of_trials.contains(rule);
+        (check.name.clone(), rules.filter(|(rule, _)| kept(rule)).collect())
     });
-    (report.verdict.decision, report.verdict.headline.clone(), rules.collect())
+    (report.verdict.decision, rules.collect())
 }
 
 fn lands(plane: &mut ControlPlane) -> Result<(), Failed> {
