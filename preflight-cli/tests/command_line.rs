@@ -306,7 +306,8 @@ fn offline_asks_no_registry() {
     let text = out(&output);
     assert_eq!(code(&output), 0, "{text}");
     assert!(
-        text.starts_with("GO, 1 warning, 4 checks set aside") && text.contains("registry-health (--offline: "),
+        text.starts_with("GO, 1 warning, 4 checks set aside")
+            && text.contains("registry-health (--offline: "),
         "{text}"
     );
 }

@@ -269,13 +269,8 @@ impl Environment {
     /// Sections that are known, but whose plugins do not take part in the run.
     pub(crate) fn unread_sections(&self, claimed: &[&str]) -> Vec<SetAside> {
         let unread = self.sections.iter().filter(|(key, _)| !claimed.contains(&key.name.as_str()));
-        let apply = self.apply();
-        let unread_keys =
-            [("apply.field_manager", apply.field_manager.is_some()), ("apply.force", apply.force)];
-        let keys = unread_keys.into_iter().filter(|(_, set)| *set).map(|(key, _)| key.to_owned());
         unread
             .map(|(key, _)| key.name.clone())
-            .chain(keys)
             .map(|name| SetAside::new(name, "no check of this run reads it"))
             .collect()
     }
@@ -428,13 +423,12 @@ mod tests {
     #[test]
     fn what_no_check_reads_is_set_aside() {
         let environment = read(
-            "{apply: {method: server, force: true}, resource_thresholds: {}, \
-             expects: [{kind: Namespace, name: a}, {kind: Certificate, name: b}]}",
+            "{apply: {method: server, force: true}, resource_thresholds: {}, expects: [{kind: Certificate, name: b}]}",
         )
         .unwrap();
         let names: Vec<_> = environment.unread_sections(&[]).into_iter().map(|aside| aside.name).collect();
-        assert_eq!(names, ["resource_thresholds", "apply.force", "expects Certificate b"]);
-        assert_eq!(environment.unread_sections(&["resource_thresholds"]).len(), 2);
+        assert_eq!(names, ["resource_thresholds"]);
+        assert_eq!(environment.unread_sections(&["resource_thresholds"]).len(), 0);
     }
 
     #[test]

@@ -135,6 +135,10 @@ fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>
             not_tried.push(format!("the namespace of {id} comes with the release"));
             continue;
         }
+        if changes_with_release(planned, release) {
+            not_tried.push(format!("the definition of {id} changes with the release"));
+            continue;
+        }
         match writes(planned, apply) {
             Ok(Some((write, instead))) => trials.push(Trial { planned, template: None, write, instead }),
             Ok(None) => {}
@@ -151,6 +155,14 @@ fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>
         }
     }
     (trials, not_tried)
+}
+
+/// Whether the release changes what custom resources of that kind may be.
+fn changes_with_release(planned: &Planned, release: &Release) -> bool {
+    let Some(resource) = planned.serving.resource() else { return false };
+    let name = resource.group_resource();
+    let mut definitions = release.of_kind("apiextensions.k8s.io", "CustomResourceDefinition");
+    definitions.any(|(_, own)| own.object.name() == Some(&name) && own.action != Action::Unchanged)
 }
 
 /// The write with which an object is applied; none where nothing is sent.

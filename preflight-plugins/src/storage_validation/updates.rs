@@ -201,7 +201,7 @@ fn stateful_set(rule: &mut RuleCheck<'_>, planned: &Planned, before: &Value, aft
 /// A field of a StatefulSet with what the server makes of what is not written (`pkg/apis/apps/v1/defaults.go`, v1.36).
 fn of_set(key: &str, value: &Value) -> Value {
     match key {
-        "podManagementPolicy" if value.is_null() => "OrderedReady".into(),
+        "podManagementPolicy" if value.is_null() || value == "" => "OrderedReady".into(),
         "serviceName" if value == "" => Value::Null,
         "volumeClaimTemplates" => {
             let one = |template: &Value| {
@@ -326,6 +326,7 @@ mod tests {
             template(json!({"metadata": {"name": "data", "labels": {}}, "spec": written})),
         );
         assert_eq!(of_set("podManagementPolicy", &Value::Null), "OrderedReady");
+        assert_eq!(of_set("podManagementPolicy", &json!("")), "OrderedReady");
     }
 
     #[test]
