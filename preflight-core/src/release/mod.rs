@@ -204,6 +204,8 @@ async fn plan(
     };
     let effective = effective(&object, namespace.as_deref());
     let live = match (&serving, object.name()) {
+        // What is there is deleted before.
+        (Serving::Cluster(_), Some(_)) if order::is_made_anew(method, &object) => Live::Absent,
         (Serving::Cluster(resource), Some(name)) => live(reader, resource, namespace.as_deref(), name).await,
         (Serving::Unavailable, _) => Live::Unknown(ClusterError::new(
             ClusterErrorKind::Status(503),
@@ -228,6 +230,14 @@ async fn live(reader: &Reader, resource: &Resource, namespace: Option<&str>, nam
         Ok(Some(live)) => Live::Present(live),
         Ok(None) => Live::Absent,
         Err(error) => Live::Unknown(error),
+    }
+}
+
+impl Planned {
+    /// Whether whatever is there is deleted first, as the hooks of Helm and Argo CD are. It counts as not being there.
+    #[must_use]
+    pub fn is_made_anew(&self, method: Method) -> bool {
+        order::is_made_anew(method, &self.object)
     }
 }
 

@@ -57,6 +57,22 @@ const NOT_ARGO: &[&str] = &[
 /// The annotation that puts an object into a wave of an Argo CD sync.
 const WAVE: &str = "argocd.argoproj.io/sync-wave";
 
+/// Whether an object is a hook that is deleted before it is made again: that is so where nothing else is said
+/// (`pkg/action/hooks.go`, Helm 4.0, and `pkg/sync/hook` of Argo CD's gitops-engine).
+pub(super) fn is_made_anew(method: Method, object: &Object) -> bool {
+    let (hook, policy, before) = match method {
+        Method::Helm => ("helm.sh/hook", "helm.sh/hook-delete-policy", "before-hook-creation"),
+        Method::Argocd => {
+            ("argocd.argoproj.io/hook", "argocd.argoproj.io/hook-delete-policy", "BeforeHookCreation")
+        }
+        _ => return false,
+    };
+    let annotations = object.annotations();
+    let said = |key: &str| annotations.iter().find(|(own, _)| *own == key).map(|(_, value)| *value);
+    said(hook).is_some()
+        && said(policy).is_none_or(|policy| policy.split(',').any(|one| one.trim() == before))
+}
+
 /// Whether the method applies the manifests in the order of the files, as kubectl does.
 pub(super) const fn is_file_order(method: Method) -> bool {
     matches!(method, Method::Client | Method::Server | Method::Create)
@@ -109,6 +125,24 @@ mod tests {
 ---
 {apiVersion: example.com/v1, kind: Thing, metadata: {name: t}}
 ";
+
+    #[test]
+    fn hooks_are_made_anew() {
+        let is = |method: Method, annotations: &str| {
+            let text = format!(
+                "{{apiVersion: batch/v1, kind: Job, metadata: {{name: a, annotations: {{{annotations}}}}}}}"
+            );
+            is_made_anew(method, &Manifests::parse("a.yaml", &text).unwrap().objects()[0])
+        };
+        assert!(is(Method::Helm, "helm.sh/hook: pre-upgrade"));
+        assert!(is(
+            Method::Helm,
+            "helm.sh/hook: pre-upgrade, helm.sh/hook-delete-policy: 'hook-succeeded, before-hook-creation'"
+        ));
+        assert!(!is(Method::Helm, "helm.sh/hook: pre-upgrade, helm.sh/hook-delete-policy: hook-succeeded"));
+        assert!(!is(Method::Client, "helm.sh/hook: pre-upgrade") && !is(Method::Helm, "a: b"));
+        assert!(is(Method::Argocd, "argocd.argoproj.io/hook: PreSync"));
+    }
 
     #[test]
     fn each_method_has_its_own_order() {

@@ -46,9 +46,10 @@ impl Touches {
 }
 
 /// What quotas say (`staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go`, v1.36), LimitRanges
-/// (`plugin/pkg/admission/limitranger/admission.go`), policies without their parameters, and those who look for what a pod
+/// (`plugin/pkg/admission/limitranger/admission.go`), policies without their parameters, those who let claims
+/// grow, and those who look for what a pod
 /// names. Other checks look at these, with the release as a whole.
-const ELSEWHERE: [&str; 15] = [
+const ELSEWHERE: [&str; 17] = [
     "failed to configure binding:",
     "failed to configure policy:",
     "exceeded quota:",
@@ -64,6 +65,8 @@ const ELSEWHERE: [&str; 15] = [
     "no PriorityClass with name",
     "pod rejected: RuntimeClass",
     "attempting to grant RBAC permissions not currently held",
+    "only dynamically provisioned pvc can be resized",
+    "Only bound persistent volume claims can be expanded",
 ];
 
 /// What the refusal of a ValidatingAdmissionPolicy begins with

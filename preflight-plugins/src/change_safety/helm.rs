@@ -24,6 +24,10 @@ pub(super) async fn examine(check: &Examination, cluster: &Reader, release: &Rel
         let own = own_release(release);
         for planned in release.objects() {
             let Live::Present(live) = &planned.live else { continue };
+            // What a chart has in `crds/` is made without looking, and never changed.
+            if planned.object.kind() == "CustomResourceDefinition" {
+                continue;
+            }
             ownership.examined();
             if let Some(why) = not_ours(live, own.as_deref()) {
                 let message = format!("Helm does not take over {}: {why}", planned.object.id());

@@ -100,7 +100,11 @@ fn is_v6(range: &str) -> bool {
 fn family(rule: &mut RuleCheck<'_>, planned: &Planned, service: &Value, ranges: &[String]) {
     let two = service["spec"]["ipFamilyPolicy"] == "RequireDualStack";
     let wanted: Vec<&str> = list(service, "ipFamilies").iter().filter_map(Value::as_str).collect();
-    if !two && wanted.is_empty() {
+    let spec = &service["spec"];
+    // Somebody else says where one without address and selector leads, and may do so in either family.
+    let is_free =
+        spec["clusterIP"] == "None" && spec["selector"].as_object().is_none_or(serde_json::Map::is_empty);
+    if is_free || (!two && wanted.is_empty()) {
         return;
     }
     rule.examined();
