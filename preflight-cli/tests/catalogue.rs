@@ -72,7 +72,7 @@ fn every_rule_has_a_summary_that_is_a_sentence_and_a_runbook_that_says_more() {
 fn every_rule_is_broken_by_a_scenario_or_a_test_says_why_not() {
     // Faults of the network, of certificates and clocks, registries that misbehave, this machine's own credentials, and
     // what a control plane makes right by itself or does not admit, are shown by tests of their own: `transport` and
-    // `faults`, `registry_faults`, `own_credentials`, `operators`, `release`.
+    // `faults`, `registry_faults`, `own_credentials`, `operators`, `references`, `release`.
     const ELSEWHERE: &[&str] = &[
         "cluster-connectivity/name-resolution",
         "cluster-connectivity/proxy-refused",
@@ -103,6 +103,7 @@ fn every_rule_is_broken_by_a_scenario_or_a_test_says_why_not() {
         "registry-health/upload-left",
         "operator-health/operator-not-observed",
         "operator-health/webhook-dry-run",
+        "references/owner-missing",
         "traffic/cluster-ip-taken",
         "traffic/addresses-short",
     ];

@@ -274,7 +274,8 @@ impl<'a> Telling<'a> {
         not_tried: &mut Vec<String>,
     ) {
         let id = trial.planned.object.id();
-        let words = &refusal.message;
+        // What was sent may hold secrets.
+        let words = &refusal.message.split("Invalid value: \"map[").next().unwrap_or_default().to_owned();
         match meaning {
             Meaning::NotAllowed | Meaning::Undecided => not_tried.push(words.clone()),
             Meaning::Elsewhere => {}

@@ -48,7 +48,7 @@ fn put(into: &mut Value, values: &[(&str, Value)]) {
     let Some(fields) = into.as_object_mut() else { return };
     for (key, value) in values {
         let field = fields.entry((*key).to_owned()).or_insert(Value::Null);
-        if field.is_null() {
+        if field.is_null() || *field == "" {
             *field = value.clone();
         }
     }

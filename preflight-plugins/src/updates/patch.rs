@@ -40,19 +40,28 @@ pub fn annotated(object: &Value) -> Value {
 pub fn strategic(before: &Value, wanted: &Value) -> Value {
     let mut patch = wanted.clone();
     take_away(before, &mut patch, "", true);
-    retain_all(&mut patch, "");
+    retain_all(before, &mut patch, "");
     patch
 }
 
-fn retain_all(patch: &mut Value, above: &str) {
+/// Only of what was there before can anything stay.
+fn retain_all(before: &Value, patch: &mut Value, above: &str) {
     match patch {
         Value::Object(fields) => {
-            fields.iter_mut().for_each(|(key, value)| retain_all(value, key));
-            if RETAINED.contains(&above) {
+            for (key, value) in fields.iter_mut() {
+                retain_all(before.get(key).unwrap_or(&Value::Null), value, key);
+            }
+            if RETAINED.contains(&above) && before.is_object() {
                 retain(patch);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| retain_all(item, above)),
+        Value::Array(items) => {
+            let old = before.as_array().map_or(&[][..], Vec::as_slice);
+            for item in items {
+                let same = old.iter().find(|old| !item["name"].is_null() && old["name"] == item["name"]);
+                retain_all(same.unwrap_or(&Value::Null), item, above);
+            }
+        }
         _ => {}
     }
 }
@@ -180,6 +189,10 @@ fn take_items(before: &Value, items: &mut Vec<Value>, list: &str, by: &str) {
 
 /// By which field the items of a list are merged; `None` where the list is as it is written.
 fn merged_by(above: &str, list: &str, items: &[Value]) -> Option<&'static str> {
+    // Those of a ServiceAccount are as they are written.
+    if list == "imagePullSecrets" && above != "spec" {
+        return None;
+    }
     if list == "ports" {
         return match above {
             "containers" | "initContainers" | "ephemeralContainers" => Some("containerPort"),
@@ -234,7 +247,9 @@ mod tests {
         let live = json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}},
             "volumes": [{"name": "v", "emptyDir": {}}]}});
         let wanted = json!({"spec": {"strategy": {"type": "Recreate"}, "volumes": [{"name": "v", "secret": {"secretName": "s"}}]}});
-        let patch = strategic(&wanted, &wanted);
+        let new = strategic(&Value::Null, &wanted);
+        assert!(new["spec"]["volumes"][0].get(RETAIN).is_none(), "{new}");
+        let patch = strategic(&live, &wanted);
         assert_eq!(patch["spec"]["strategy"], json!({"type": "Recreate", "$retainKeys": ["type"]}));
         assert_eq!(applied(&live, &patch), wanted);
     }
