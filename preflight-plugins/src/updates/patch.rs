@@ -156,7 +156,8 @@ const RETAIN: &str = "$retainKeys";
 
 fn retain(object: &mut Value) {
     if let Some(fields) = object.as_object_mut().filter(|fields| !fields.contains_key("$patch")) {
-        let keys: Vec<Value> = fields.keys().cloned().map(Value::String).collect();
+        let kept = fields.iter().filter(|(_, value)| !value.is_null());
+        let keys: Vec<Value> = kept.map(|(key, _)| key.clone().into()).collect();
         fields.insert(RETAIN.to_owned(), keys.into());
     }
 }
@@ -250,7 +251,10 @@ mod tests {
         let new = strategic(&Value::Null, &wanted);
         assert!(new["spec"]["volumes"][0].get(RETAIN).is_none(), "{new}");
         let patch = strategic(&live, &wanted);
-        assert_eq!(patch["spec"]["strategy"], json!({"type": "Recreate", "$retainKeys": ["type"]}));
+        assert_eq!(
+            patch["spec"]["strategy"],
+            json!({"type": "Recreate", "rollingUpdate": null, "$retainKeys": ["type"]})
+        );
         assert_eq!(applied(&live, &patch), wanted);
     }
 
