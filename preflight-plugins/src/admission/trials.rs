@@ -198,7 +198,7 @@ fn writes(planned: &Planned, apply: &Apply) -> Result<Option<(Write, Option<Writ
         (Live::Present(_), _) if apply.method == Method::Create => Ok(None),
         (Live::Present(live), _) => {
             let before = if by_kubectl { last_applied(live).unwrap_or_default() } else { Value::Null };
-            let strategic = patch::strategic(&before, &body);
+            let strategic = patch::strategic(&before, live, &body);
             let merging = patch::merging(&before, &body);
             let instead = Write::new(WriteKind::Merge, path.clone(), manager, merging);
             Ok(Some((Write::new(WriteKind::StrategicMerge, path, manager, strategic), Some(instead))))

@@ -25,7 +25,7 @@ pub fn before_and_after(planned: &Planned, method: Method) -> Option<(Value, Val
         Method::Client | Method::Argocd | Method::Helm if is_built_in(planned.object.group()) => {
             // What Helm takes away depends on the release before, which is not read.
             let before = if method == Method::Helm { None } else { last_applied(live) };
-            patch::applied(live, &patch::strategic(&before.unwrap_or_default(), wanted))
+            patch::applied(live, &patch::strategic(&before.unwrap_or_default(), live, wanted))
         }
         _ => merged(planned, method),
     };

@@ -35,28 +35,28 @@ pub fn annotated(object: &Value) -> Value {
     annotated
 }
 
-/// A strategic merge patch: everything that is wanted, and what goes of what was applied before.
+/// A strategic merge patch of what is there: everything that is wanted, and what goes of what was applied before.
 #[must_use]
-pub fn strategic(before: &Value, wanted: &Value) -> Value {
+pub fn strategic(before: &Value, live: &Value, wanted: &Value) -> Value {
     let mut patch = wanted.clone();
     take_away(before, &mut patch, "", true);
-    retain_all(before, &mut patch, "");
+    retain_all(live, &mut patch, "");
     patch
 }
 
-/// Only of what was there before can anything stay.
-fn retain_all(before: &Value, patch: &mut Value, above: &str) {
+/// Only of what is there can anything stay.
+fn retain_all(live: &Value, patch: &mut Value, above: &str) {
     match patch {
         Value::Object(fields) => {
             for (key, value) in fields.iter_mut() {
-                retain_all(before.get(key).unwrap_or(&Value::Null), value, key);
+                retain_all(live.get(key).unwrap_or(&Value::Null), value, key);
             }
-            if RETAINED.contains(&above) && before.is_object() {
+            if RETAINED.contains(&above) && live.is_object() {
                 retain(patch);
             }
         }
         Value::Array(items) => {
-            let old = before.as_array().map_or(&[][..], Vec::as_slice);
+            let old = live.as_array().map_or(&[][..], Vec::as_slice);
             for item in items {
                 let same = old.iter().find(|old| !item["name"].is_null() && old["name"] == item["name"]);
                 retain_all(same.unwrap_or(&Value::Null), item, above);
@@ -216,7 +216,7 @@ mod tests {
         let wanted = json!({"metadata": {"labels": {"a": "1"}}, "spec": {"template": {"spec": {"containers": [
             {"name": "app", "image": "j", "env": [], "ports": [{"containerPort": 81}]}]}}}});
         assert_eq!(
-            strategic(&before, &wanted),
+            strategic(&before, &before, &wanted),
             json!({"metadata": {"labels": {"a": "1", "b": null}}, "spec": {"template": {"spec": {"containers": [
                 {"name": "app", "image": "j", "env": [{"$patch": "delete", "name": "X"}],
                  "ports": [{"containerPort": 81}, {"$patch": "delete", "containerPort": 80}]},
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(merging(&before, &wanted)["spec"], wanted["spec"]);
         let service = |port: u16| json!({"spec": {"ports": [{"port": port}]}});
         assert_eq!(
-            strategic(&service(80), &service(81)),
+            strategic(&service(80), &service(80), &service(81)),
             json!({"spec": {"ports": [{"port": 81}, {"$patch": "delete", "port": 80}]}})
         );
     }
@@ -248,13 +248,10 @@ mod tests {
         let live = json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}},
             "volumes": [{"name": "v", "emptyDir": {}}]}});
         let wanted = json!({"spec": {"strategy": {"type": "Recreate"}, "volumes": [{"name": "v", "secret": {"secretName": "s"}}]}});
-        let new = strategic(&Value::Null, &wanted);
+        let new = strategic(&Value::Null, &Value::Null, &wanted);
         assert!(new["spec"]["volumes"][0].get(RETAIN).is_none(), "{new}");
-        let patch = strategic(&live, &wanted);
-        assert_eq!(
-            patch["spec"]["strategy"],
-            json!({"type": "Recreate", "rollingUpdate": null, "$retainKeys": ["type"]})
-        );
+        let patch = strategic(&Value::Null, &live, &wanted);
+        assert_eq!(patch["spec"]["strategy"], json!({"type": "Recreate", "$retainKeys": ["type"]}));
         assert_eq!(applied(&live, &patch), wanted);
     }
 

@@ -178,7 +178,7 @@ async fn try_update(api: &Api, manifest: &Value, live: &Value, update: &Value, c
         counts.invalid += 1;
         return;
     }
-    let sent = patch::strategic(manifest, &wanted);
+    let sent = patch::strategic(manifest, live, &wanted);
     let path = api.path(manifest).await.unwrap_or_default();
     let server = api.try_patch(&path, &sent).await.err();
     let after = defaulted(patch::applied(live, &sent));
