@@ -88,6 +88,9 @@ pub(super) async fn examine(
                     trials_done.taken.insert(key(trial.planned));
                 }
             }
+            // What is there is deleted first.
+            Ok(Tried::Refused(refusal))
+                if refusal.code == 409 && trial.planned.is_made_anew(release.method()) => {}
             Ok(Tried::Refused(refusal)) => {
                 telling.refused(trial, &refusal, meaning(&refusal, &touches), &mut not_tried)
             }

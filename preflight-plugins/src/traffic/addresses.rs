@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use preflight_core::release::{Live, Planned};
-use preflight_core::{Examination, FieldPath, Remediation, RuleCheck, Subject};
+use preflight_core::{Examination, FieldPath, Remediation, Rule, RuleCheck, Subject};
 use serde_json::Value;
 
 use super::world::{Found, World};
@@ -16,8 +16,15 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
     let mut short = check.rule(&ADDRESSES_SHORT);
     let rules = [&NODE_PORT_TAKEN, &CLUSTER_IP_TAKEN, &ADDRESSES_SHORT];
     let services = check.need(&rules, world.services.as_ref().map_err(Clone::clone));
-    let ranges = check.need(&[&IP_FAMILY, &ADDRESSES_SHORT], world.ranges.as_ref().map_err(Clone::clone));
     let all = services.map(Vec::as_slice).unwrap_or_default();
+    let of_ranges: [&'static Rule; 2] = [&IP_FAMILY, &ADDRESSES_SHORT];
+    let needed = [
+        all.iter().any(|service| service.planned.is_some() && wants_family(&service.object)),
+        !new_services(world).is_empty(),
+    ];
+    let needed: Vec<&'static Rule> =
+        of_ranges.into_iter().zip(needed).filter(|(_, needed)| *needed).map(|(rule, _)| rule).collect();
+    let ranges = check.need(&needed, world.ranges.as_ref().map_err(Clone::clone));
     let own = || all.iter().filter_map(|service| Some((service, service.planned?)));
     let mut asks = false;
     for (service, (at, planned)) in own() {
@@ -97,14 +104,29 @@ fn is_v6(range: &str) -> bool {
     range.contains(':')
 }
 
-fn family(rule: &mut RuleCheck<'_>, planned: &Planned, service: &Value, ranges: &[String]) {
-    let two = service["spec"]["ipFamilyPolicy"] == "RequireDualStack";
-    let wanted: Vec<&str> = list(service, "ipFamilies").iter().filter_map(Value::as_str).collect();
+/// Whether a Service says which families of addresses it wants.
+fn wants_family(service: &Value) -> bool {
     let spec = &service["spec"];
     // Somebody else says where one without address and selector leads, and may do so in either family.
     let is_free =
         spec["clusterIP"] == "None" && spec["selector"].as_object().is_none_or(serde_json::Map::is_empty);
-    if is_free || (!two && wanted.is_empty()) {
+    !is_free && (spec["ipFamilyPolicy"] == "RequireDualStack" || !list(service, "ipFamilies").is_empty())
+}
+
+/// Services of the release that need an address.
+fn new_services<'a>(world: &World<'a>) -> Vec<&'a Planned> {
+    let services = world.release.of_kind("", "Service").map(|(_, planned)| planned);
+    let new = services.filter(|planned| {
+        let spec = &planned.effective["spec"];
+        matches!(planned.live, Live::Absent) && spec["clusterIP"] != "None" && spec["type"] != "ExternalName"
+    });
+    new.collect()
+}
+
+fn family(rule: &mut RuleCheck<'_>, planned: &Planned, service: &Value, ranges: &[String]) {
+    let two = service["spec"]["ipFamilyPolicy"] == "RequireDualStack";
+    let wanted: Vec<&str> = list(service, "ipFamilies").iter().filter_map(Value::as_str).collect();
+    if !wants_family(service) {
         return;
     }
     rule.examined();
@@ -126,16 +148,7 @@ fn family(rule: &mut RuleCheck<'_>, planned: &Planned, service: &Value, ranges: 
 /// Whether the new Services find addresses. Of an IPv4 range the first and the last are not given away
 /// (`pkg/registry/core/service/ipallocator/cidrallocator.go`, v1.36).
 fn room(rule: &mut RuleCheck<'_>, world: &World<'_>, all: &[Found<'_>], ranges: &[String]) {
-    let new: Vec<&Planned> = world
-        .release
-        .of_kind("", "Service")
-        .map(|(_, planned)| planned)
-        .filter(|planned| matches!(planned.live, Live::Absent))
-        .filter(|planned| {
-            let spec = &planned.effective["spec"];
-            spec["clusterIP"] != "None" && spec["type"] != "ExternalName"
-        })
-        .collect();
+    let new = new_services(world);
     rule.examined_many(new.len());
     let Some(first) = new.first() else { return };
     let v4: Vec<(u32, u32)> = ranges.iter().filter_map(|range| parse_v4(range)).collect();

@@ -38,7 +38,7 @@ async fn what_cannot_be_looked_at_is_unknown() {
             .unknown(&["network-policy"]),
         case("traffic", "ranges are forbidden")
             .answers(RANGES, status(403, "no"))
-            .unknown(&["addresses-short", "ip-family"]),
+            .unknown(&["addresses-short"]),
         case("traffic", "an older server has no ranges").lacks(RANGES),
     ])
     .await;
