@@ -105,7 +105,6 @@ fn every_rule_is_broken_by_a_scenario_or_a_test_says_why_not() {
         "operator-health/webhook-dry-run",
         "references/owner-missing",
         "traffic/cluster-ip-taken",
-        "traffic/addresses-short",
     ];
     let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/scenarios");
     let expectations: String = fs::read_dir(scenarios)
