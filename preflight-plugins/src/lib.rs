@@ -7,6 +7,8 @@
 pub mod admission;
 #[cfg(any(feature = "registry-health", feature = "resource-capacity", feature = "storage-validation"))]
 pub mod capacity;
+#[cfg(any(feature = "admission", feature = "operator-health"))]
+mod cel;
 #[cfg(feature = "change-safety")]
 pub mod change_safety;
 #[cfg(any(
@@ -22,6 +24,8 @@ pub mod change_safety;
 mod changes;
 #[cfg(feature = "cluster-connectivity")]
 pub mod cluster_connectivity;
+#[cfg(any(feature = "admission", feature = "operator-health"))]
+pub mod effective;
 #[cfg(any(
     feature = "admission",
     feature = "change-safety",
@@ -48,7 +52,7 @@ pub mod registry;
 pub mod registry_health;
 #[cfg(feature = "resource-capacity")]
 pub mod resource_capacity;
-#[cfg(feature = "operator-health")]
+#[cfg(any(feature = "admission", feature = "operator-health"))]
 mod schema;
 mod settings;
 #[cfg(any(feature = "resource-capacity", feature = "storage-validation"))]
@@ -66,7 +70,7 @@ pub mod storage_validation;
 mod told;
 #[cfg(feature = "traffic")]
 pub mod traffic;
-#[cfg(any(feature = "admission", feature = "change-safety"))]
+#[cfg(any(feature = "admission", feature = "change-safety", feature = "operator-health"))]
 pub mod updates;
 
 use std::sync::Arc;

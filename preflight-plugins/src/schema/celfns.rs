@@ -8,7 +8,7 @@ use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 use super::{Segment, re2};
 
 /// Puts them in the place of those of the `cel` crate.
-pub(super) fn register(context: &mut Context<'_>) {
+pub(crate) fn register(context: &mut Context<'_>) {
     context.add_function("size", length);
     context.add_function("matches", matches);
     context.add_function("type", type_of);

@@ -18,7 +18,7 @@ const OPTIONAL: [&str; 4] = ["hasValue", "value", "orValue", "or"];
 
 /// What was seen in the text of a rule.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     /// All names in it.
     pub words: HashSet<String>,
     /// Loops in loops.
@@ -61,7 +61,7 @@ impl Shape {
 }
 
 /// Looks at a rule. `None`: too long or too deep to be evaluated safely.
-pub(super) fn scan(rule: &str) -> Option<Shape> {
+pub(crate) fn scan(rule: &str) -> Option<Shape> {
     if rule.len() > LONGEST {
         return None;
     }

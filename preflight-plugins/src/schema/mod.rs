@@ -13,8 +13,8 @@
 mod addresses;
 mod alternatives;
 mod cel;
-mod celfns;
-mod celscan;
+pub(crate) mod celfns;
+pub(crate) mod celscan;
 mod celvalue;
 mod condition;
 mod defaults;
@@ -156,7 +156,7 @@ impl Judgement {
 
 /// Evaluates CEL in a thread of its own: expressions recurse as deep as they are long, so its stack is large, and a
 /// panic is no answer.
-fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     const STACK: usize = 128 << 20;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("cel".to_owned()).stack_size(STACK);

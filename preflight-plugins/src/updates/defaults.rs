@@ -88,7 +88,7 @@ fn devices(spec: &mut Value) {
 }
 
 /// The `spec` of a pod or of a template.
-pub(super) fn pod_spec(spec: &mut Value) {
+pub(crate) fn pod_spec(spec: &mut Value) {
     put(
         spec,
         &[

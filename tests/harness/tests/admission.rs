@@ -3,6 +3,10 @@
 //! `PREFLIGHT_SEED=NUMBER` makes other ones, `PREFLIGHT_CASES=5000` more of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "admission/completion.rs"]
+mod completion;
+#[path = "admission/objects.rs"]
+mod objects;
 #[path = "admission/pods.rs"]
 mod pods;
 
@@ -28,8 +32,11 @@ const TOLD: usize = 5;
 const FORBIDDEN: &str = " is forbidden: ";
 
 fn main() -> std::process::ExitCode {
-    let test: Test = Box::new(|plane| pod_security(plane));
-    run_tests(Options { bare: true }, [("pod_security_says_what_the_api_server_says", test)])
+    let tests: [(&str, Test); 2] = [
+        ("pod_security_says_what_the_api_server_says", Box::new(|plane| pod_security(plane))),
+        ("objects_are_as_the_api_server_makes_them", Box::new(|plane| completion::completion(plane))),
+    ];
+    run_tests(Options { bare: true }, tests)
 }
 
 fn pod_security(plane: &ControlPlane) -> Result<(), Failed> {
