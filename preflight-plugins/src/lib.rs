@@ -26,6 +26,8 @@ mod changes;
 pub mod cluster_connectivity;
 #[cfg(any(feature = "admission", feature = "operator-health"))]
 pub mod effective;
+#[cfg(any(feature = "admission", feature = "operator-health"))]
+mod intercept;
 #[cfg(any(
     feature = "admission",
     feature = "change-safety",

@@ -2,6 +2,7 @@
 
 pub mod pod_security;
 mod pods;
+mod policies;
 mod refusals;
 mod settings;
 mod standards;
@@ -11,6 +12,8 @@ use preflight_core::cluster::{Read, Resource};
 use preflight_core::{CheckResult, Context, Descriptor, Phase, Plugin, Rule, Undecided, async_trait, rules};
 
 pub use settings::{Admission, DryRun};
+
+use crate::intercept::{Binding, Mutating, MutatingBinding, MutatingPolicy, Policy};
 
 rules! { plugin "admission";
     /// The API server refuses an object of the release.
@@ -50,6 +53,16 @@ rules! { plugin "admission";
     /// kubectl label --dry-run=server --overwrite namespace NAMESPACE pod-security.kubernetes.io/enforce=LEVEL
     /// ```
     POD_SECURITY = "pod-security", wont_land;
+    /// An admission policy refuses an object of the release, or what a controller makes of it.
+    ///
+    /// The ValidatingAdmissionPolicies of the cluster, and of the release, were worked out. What controllers make (pods
+    /// above all) is refused when they make it, so that the rollout stalls.
+    ///
+    /// ```sh
+    /// kubectl get validatingadmissionpolicy NAME -o yaml
+    /// kubectl apply --dry-run=server -f FILE
+    /// ```
+    POLICY = "policy", wont_land;
     /// The API server warns of an object of the release.
     ///
     /// It is accepted all the same. Warnings tell of fields that are ignored or deprecated, and of policies that only warn.
@@ -73,6 +86,13 @@ impl Plugin for AdmissionPlugin {
             .reads(Read::get(NAMESPACES.clone()))
             .reads(Read::access_reviews())
             .reads(Read::trials("trying the release out"))
+            .reads(Read::list::<Policy>())
+            .reads(Read::list::<Binding>())
+            .reads(Read::list::<MutatingPolicy>())
+            .reads(Read::list::<MutatingBinding>())
+            .reads(Read::list::<Mutating>())
+            .reads(Read::list::<policies::LimitRange>())
+            .reads(Read::dynamic("parameters of admission policies that match the release"))
             .settings::<Admission>()
     }
 
@@ -83,9 +103,14 @@ impl Plugin for AdmissionPlugin {
         let release = context.release().await?;
         let apply = context.environment().apply();
         let deployer = context.environment().deployer();
-        let trials =
-            trials::examine(&check, &cluster, &release, apply, deployer.as_ref(), settings.dry_run).await;
-        standards::examine(&check, &cluster, &release, &trials).await;
+        let trying = trials::examine(&check, &cluster, &release, apply, deployer.as_ref(), settings.dry_run);
+        // What is needed afterwards does not depend on it.
+        let (trials, ()) = futures::join!(trying, policies::prefetch(&cluster));
+        let projected = context.projected().await?;
+        futures::join!(
+            standards::examine(&check, &cluster, &release, &trials),
+            policies::examine(&check, &cluster, &projected, &release, deployer.as_ref(), &trials),
+        );
         Ok(check.finish())
     }
 }

@@ -36,12 +36,32 @@ struct Trial<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Trials {
     taken: BTreeSet<usize>,
+    /// Objects, and templates, that the API server decided about.
+    objects: BTreeSet<usize>,
+    templates: BTreeSet<usize>,
 }
 
 impl Trials {
     /// Whether a Pod of this object was tried and taken.
     pub(super) fn takes_pods_of(&self, planned: &Planned) -> bool {
         self.taken.contains(&key(planned))
+    }
+
+    /// Whether the API server decided about this object.
+    pub(super) fn decides_object(&self, planned: &Planned) -> bool {
+        self.objects.contains(&key(planned))
+    }
+
+    /// Whether the API server decided about this object, and about a Pod of it if it makes any.
+    pub(super) fn decides(&self, planned: &Planned) -> bool {
+        let unchanged = planned.action == Action::Unchanged;
+        let pods = of_template(planned).is_none() || self.templates.contains(&key(planned));
+        unchanged || (self.decides_object(planned) && pods)
+    }
+
+    /// How many objects and pods the API server decided about.
+    pub(super) fn decided(&self) -> usize {
+        self.objects.len() + self.templates.len()
     }
 }
 
@@ -81,6 +101,13 @@ pub(super) async fn examine(
     let mut telling = Telling::new(check, release.method());
     let mut trials_done = Trials::default();
     for (trial, answer) in trials.iter().zip(answers) {
+        if let Ok(answer) = &answer
+            && is_decision(answer, &touches)
+        {
+            let decided =
+                if trial.template.is_some() { &mut trials_done.templates } else { &mut trials_done.objects };
+            decided.insert(key(trial.planned));
+        }
         match answer {
             Ok(Tried::Accepted { warnings, .. }) => {
                 telling.accepted(trial, &warnings);
@@ -100,6 +127,15 @@ pub(super) async fn examine(
     }
     telling.conclude(setting, &not_tried);
     trials_done
+}
+
+/// Whether it says what policies make of it.
+fn is_decision(answer: &Tried, touches: &Touches) -> bool {
+    match answer {
+        Tried::Accepted { .. } => true,
+        Tried::Refused(refusal) => matches!(meaning(refusal, touches), Meaning::Denied | Meaning::Invalid(_)),
+        _ => false,
+    }
 }
 
 /// Why nothing can be tried as the one who deploys.

@@ -211,8 +211,11 @@ pub(super) fn on_creation(object: &mut Value, written: &Value) {
 fn secret(object: &mut Value) {
     let written = object["stringData"].as_object().cloned().unwrap_or_default();
     for key in written.keys() {
-        // As bytes; what they are is nobody's business here.
         object["data"][key] = UNKNOWN.into();
+    }
+    // What they are is nobody's business: a policy's message may tell it.
+    if let Some(data) = object["data"].as_object_mut() {
+        data.values_mut().for_each(|value| *value = UNKNOWN.into());
     }
     if let Some(fields) = object.as_object_mut() {
         fields.remove("stringData");

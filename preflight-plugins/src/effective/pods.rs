@@ -130,6 +130,7 @@ fn tolerations(spec: &mut Value) {
 fn push(list: &mut Value, item: Value) {
     match list {
         Value::Array(items) => items.push(item),
+        Value::String(text) if text == UNKNOWN => {}
         other => *other = Value::Array(vec![item]),
     }
 }

@@ -8,34 +8,16 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use preflight_core::cluster::{ClusterError, Reader};
 use preflight_core::release::{Planned, Release};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{endpoint_slices, services};
 use crate::changes::{Happens, merged, rollout};
+use crate::intercept::{ClientConfig, ServiceReference};
 use crate::labels::{self, selects};
 use crate::memo::Memo;
 
 /// A certificate that expires within this time is told, in seconds: a week.
 const SOON: i64 = 7 * 24 * 3600;
-
-/// `clientConfig` of a webhook.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct ClientConfig {
-    pub(super) service: Option<ServiceReference>,
-    pub(super) url: Option<String>,
-    pub(super) ca_bundle: Option<String>,
-}
-
-/// The Service that a webhook is called at.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ServiceReference {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    port: Option<i64>,
-}
 
 /// What is known of what a webhook is called at.
 #[derive(Debug, Clone)]

@@ -9,13 +9,14 @@ use preflight_core::release::{Live, Planned, Release, Serving};
 use preflight_core::{Examination, FieldPath, Remediation, RuleCheck, Subject};
 use serde_json::Value;
 
-use super::backend::{Authority, Backends, ClientConfig, Health, authority};
+use super::backend::{Authority, Backends, Health, authority};
 use super::instances;
 use super::{
     CONVERSION_WEBHOOK, CUSTOM_RESOURCE_INVALID, DEFINITION_NOT_ESTABLISHED, STORED_VERSION_REMOVED,
     definitions,
 };
 use crate::changes::merge;
+use crate::intercept::ClientConfig;
 
 /// API groups of which no definition is asked for: they are Kubernetes' own.
 const OWN_GROUPS: &[&str] = &[

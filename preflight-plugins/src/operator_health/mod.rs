@@ -4,10 +4,8 @@ mod apis;
 mod backend;
 mod definitions;
 mod instances;
-mod made;
 mod operators;
 mod policies;
-mod requests;
 mod settings;
 mod webhooks;
 
@@ -17,6 +15,10 @@ use preflight_core::{
 };
 
 pub use settings::{Operator, Operators};
+
+use crate::intercept::{
+    self, Binding, LimitRanges, Mutating, MutatingBinding, MutatingPolicy, Policy, Validating,
+};
 
 rules! { plugin "operator-health";
     /// An operator that the environment requires is not there.
@@ -182,12 +184,12 @@ impl Plugin for OperatorHealth {
     fn descriptor(&self) -> Descriptor {
         let mut descriptor = Descriptor::new("operator-health", Phase::Infrastructure, RULES)
             .summary("The operators, definitions, webhooks and APIs that the release stands on are well")
-            .reads(Read::list::<webhooks::Validating>())
-            .reads(Read::list::<webhooks::Mutating>())
-            .reads(Read::list::<policies::Policy>())
-            .reads(Read::list::<policies::Binding>())
-            .reads(Read::list::<policies::MutatingPolicy>())
-            .reads(Read::list::<policies::MutatingBinding>())
+            .reads(Read::list::<Validating>())
+            .reads(Read::list::<Mutating>())
+            .reads(Read::list::<Policy>())
+            .reads(Read::list::<Binding>())
+            .reads(Read::list::<MutatingPolicy>())
+            .reads(Read::list::<MutatingBinding>())
             .reads(Read::list::<apis::ApiService>())
             .reads(Read::get(definitions()))
             .reads(Read::get(namespaces()))
@@ -222,12 +224,12 @@ impl Plugin for OperatorHealth {
 /// Asks for the lists; whoever needs one shares the answer.
 async fn prefetch(cluster: &Reader) {
     let _ = futures::join!(
-        cluster.list::<webhooks::Validating>(),
-        cluster.list::<webhooks::Mutating>(),
-        cluster.list::<policies::Policy>(),
-        cluster.list::<policies::Binding>(),
-        cluster.list::<policies::MutatingPolicy>(),
-        cluster.list::<policies::MutatingBinding>(),
+        cluster.list::<Validating>(),
+        cluster.list::<Mutating>(),
+        cluster.list::<Policy>(),
+        cluster.list::<Binding>(),
+        cluster.list::<MutatingPolicy>(),
+        cluster.list::<MutatingBinding>(),
     );
 }
 
@@ -237,7 +239,7 @@ async fn of_release(check: &Examination, context: &Context) -> Result<(), Undeci
     let backends = backend::Backends::new(&cluster, &release);
     let requests = async {
         // What webhooks and policies match, they match by the labels of namespaces too.
-        let requests = requests::of(&release, &cluster).await;
+        let requests = intercept::requests(&release, &cluster, &LimitRanges::Unknown).await;
         futures::join!(
             webhooks::examine(check, &cluster, &release, &requests, &backends),
             policies::examine(check, &cluster, &release, &requests),

@@ -16,7 +16,6 @@ mod cel;
 pub(crate) mod celfns;
 pub(crate) mod celscan;
 mod celvalue;
-mod condition;
 mod defaults;
 mod embedded;
 mod formats;
@@ -27,7 +26,6 @@ mod re2;
 mod types;
 mod values;
 
-pub(crate) use condition::condition;
 use serde_json::Value;
 
 /// One step of a path into an object.

@@ -1,56 +1,22 @@
 //! Admission webhooks that will be called for the release.
 
-mod expression;
-mod matching;
-
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use preflight_core::cluster::{Discovery, Reader};
 use preflight_core::release::Release;
-use preflight_core::{Examination, Remediation, RuleCheck, Subject, view};
+use preflight_core::{Examination, Remediation, RuleCheck, Subject};
 use serde::Deserialize;
 
-use super::backend::{Authority, Backends, ClientConfig, Health, authority};
-use super::requests::{Request, Requests};
+use super::backend::{Authority, Backends, Health, authority};
 use super::{OF_WEBHOOKS, WEBHOOK_AUTHORITY, WEBHOOK_DRY_RUN, WEBHOOK_TIMEOUTS, WEBHOOK_UNAVAILABLE};
-pub(super) use matching::{Criteria, Matched, Whose};
+use crate::intercept::{Matched, Mutating, Request, Requests, Validating, Webhook, Whose};
 
 /// How long the API server works on a request that writes, in seconds (`requestTimeoutUpperBound`,
 /// `staging/src/k8s.io/apiserver/pkg/endpoints/handlers/rest.go`, v1.36).
 const REQUEST_SECONDS: i64 = 34;
 /// How long a webhook may take that does not say so itself, in seconds.
 const DEFAULT_SECONDS: i64 = 10;
-
-/// A ValidatingWebhookConfiguration, as far as it is looked at.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Validating {
-    webhooks: Vec<Webhook>,
-}
-
-view!(Validating: cluster "admissionregistration.k8s.io" "v1" "validatingwebhookconfigurations" "ValidatingWebhookConfiguration");
-
-/// A MutatingWebhookConfiguration, as far as it is looked at.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Mutating {
-    webhooks: Vec<Webhook>,
-}
-
-view!(Mutating: cluster "admissionregistration.k8s.io" "v1" "mutatingwebhookconfigurations" "MutatingWebhookConfiguration");
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Webhook {
-    name: String,
-    client_config: ClientConfig,
-    failure_policy: Option<String>,
-    side_effects: Option<String>,
-    timeout_seconds: Option<i64>,
-    #[serde(flatten)]
-    criteria: Criteria,
-}
 
 impl Webhook {
     /// Whether what it cannot answer is refused. That is the default.

@@ -1,20 +1,20 @@
 //! Whether a webhook, or a policy, is called for a request
 //! (`staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/{generic/webhook.go,predicates/}`, v1.36).
 
+use kube_cel::cel::Value as Cel;
 use preflight_core::cluster::{Discovery, Resource};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::expression;
+use super::made::ADDED;
+use super::requests::{NamespaceLabels, Request};
+use crate::cel::{Expression, Stop, World};
 use crate::labels::{Labels, selects};
-use crate::operator_health::made::ADDED;
-use crate::operator_health::requests::{NamespaceLabels, Request};
-use crate::schema::condition;
 
 /// What a webhook says of the requests that it is called for.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(in crate::operator_health) struct Criteria {
+pub(crate) struct Criteria {
     #[serde(alias = "resourceRules")]
     rules: Vec<Rule>,
     #[serde(rename = "excludeResourceRules")]
@@ -27,7 +27,7 @@ pub(in crate::operator_health) struct Criteria {
 
 /// Whose criteria they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::operator_health) enum Whose {
+pub(crate) enum Whose {
     Webhook,
     /// A policy's or a binding's.
     Policy,
@@ -44,16 +44,17 @@ struct Rule {
     resource_names: Vec<String>,
 }
 
+/// An expression with a name.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-struct Condition {
-    name: String,
-    expression: String,
+pub(crate) struct Condition {
+    pub(crate) name: String,
+    pub(crate) expression: String,
 }
 
 /// Whether it is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::operator_health) enum Matched {
+pub(crate) enum Matched {
     No,
     Yes,
     /// That cannot be told, and why.
@@ -71,7 +72,7 @@ const EXEMPT: [&str; 6] = [
 ];
 
 impl Criteria {
-    pub(in crate::operator_health) fn matches(
+    pub(crate) fn matches(
         &self,
         whose: Whose,
         request: &Request<'_>,
@@ -140,40 +141,29 @@ impl Criteria {
         if self.match_conditions.is_empty() {
             return Matched::Yes;
         }
-        let asked = json!({
-            "operation": request.operation,
-            "kind": {"group": request.resource.group, "version": request.resource.version, "kind": request.resource.kind},
-            "resource": {"group": request.resource.group, "version": request.resource.version, "resource": request.resource.plural},
-            "namespace": match request.resource.group.is_empty() && request.resource.plural == "namespaces" {
-                // A Namespace is taken to be in itself (`staging/src/k8s.io/apiserver/pkg/endpoints/handlers/create.go`).
-                true => request.name.as_deref().unwrap_or_default(),
-                false => request.namespace.unwrap_or_default(),
-            },
-            "name": request.name.clone().unwrap_or_default(),
-            "subResource": request.subresource.unwrap_or_default(),
-            "dryRun": false,
-        });
-        let old = request.old.clone().unwrap_or_default();
-        let variables = [("object", &request.object), ("oldObject", &old), ("request", &asked)];
-        let mut unsure = None;
-        for wanted in &self.match_conditions {
-            // Who asks is known to the API server alone.
-            let hidden = wanted.expression.contains("userInfo")
-                || !expression::is_complete(&wanted.expression, request)
-                || (request.unseen.is_some() && wanted.expression.contains("oldObject"));
-            let known = (!hidden).then(|| condition(&wanted.expression, &variables));
-            match known.flatten() {
-                Some(true) => {}
-                Some(false) => return Matched::No,
-                None => {
-                    unsure.get_or_insert_with(|| {
-                        format!("its condition {:?} cannot be evaluated here", wanted.name)
-                    });
-                }
+        conditions(&self.match_conditions, &request.world(&[]))
+    }
+}
+
+/// Whether all conditions hold: one that does not is enough, whatever is not known of the others.
+pub(crate) fn conditions(all: &[Condition], world: &World<'_>) -> Matched {
+    let expressions: Vec<Expression> = all.iter().map(|one| Expression::new(&one.expression)).collect();
+    let results = world.evaluate(&expressions.iter().collect::<Vec<_>>());
+    let mut unsure = None;
+    for (wanted, result) in all.iter().zip(results) {
+        match result {
+            Ok(Cel::Bool(true)) => {}
+            Ok(Cel::Bool(false)) => return Matched::No,
+            Ok(_) => {
+                unsure = unsure.or(Some(format!("its condition {:?} is not true or false", wanted.name)))
+            }
+            Err(Stop::Error(why) | Stop::Unknown(why)) => {
+                unsure = unsure
+                    .or(Some(format!("its condition {:?} cannot be evaluated here: {why}", wanted.name)));
             }
         }
-        unsure.map_or(Matched::Yes, Matched::Unsure)
     }
+    unsure.map_or(Matched::Yes, Matched::Unsure)
 }
 
 impl Rule {

@@ -6,7 +6,9 @@ use preflight_core::release::{Live, Planned, Release};
 use serde_json::{Value, json};
 
 use super::requests::Request;
+use crate::cel::UNKNOWN;
 use crate::changes::{Happens, Rollout, rollout};
+use crate::effective::{Surroundings, created, mark, only};
 use crate::labels::{self, Labels};
 
 /// Labels that controllers add, with values that nobody knows before. A key that ends with `/` stands for all that
@@ -45,6 +47,7 @@ pub(super) fn by_controllers<'a>(
     release: &'a Release,
     planned: &'a Planned,
     position: usize,
+    surroundings: Surroundings,
     all: &mut Vec<Request<'a>>,
 ) {
     let kind = planned.object.kind();
@@ -60,7 +63,8 @@ pub(super) fn by_controllers<'a>(
         "CronJob" => &spec["jobTemplate"]["spec"]["template"],
         _ => &spec["template"],
     };
-    let mut made = Made { planned, position, labels: labels::of(template), spec: &template["spec"], all };
+    let pod = pod(planned, template, surroundings);
+    let mut made = Made { planned, position, labels: labels::of(template), pod, template, all };
     let mut of_pods = made.labels.clone();
     for (_, added) in ADDED_BY.iter().filter(|(owner, _)| *owner == kind) {
         of_pods.extend(added.iter().map(|key| ((*key).to_owned(), String::new())));
@@ -121,7 +125,8 @@ fn of_namespace<'a>(release: &'a Release, planned: &'a Planned, position: usize,
     for (plural, kind) in kinds {
         let resource = Resource::namespaced("", "v1", plural, kind);
         let request = request(planned, position, "CREATE", resource, None, needed);
-        let object = json!({"kind": kind, "metadata": {"namespace": name}});
+        let metadata = only(&[("namespace", json!(name)), ("name", UNKNOWN.into())]);
+        let object = only(&[("apiVersion", json!("v1")), ("kind", json!(kind)), ("metadata", metadata)]);
         all.push(Request { namespace: name, object, ..request });
     }
 }
@@ -130,7 +135,9 @@ struct Made<'a, 'b> {
     planned: &'a Planned,
     position: usize,
     labels: Labels,
-    spec: &'a Value,
+    /// A pod that is made, as admission sees it.
+    pod: Value,
+    template: &'a Value,
     all: &'b mut Vec<Request<'a>>,
 }
 
@@ -163,18 +170,144 @@ impl Made<'_, '_> {
             return;
         }
         let request = request(self.planned, self.position, operation, resource, subresource, happens);
-        let api_version = match request.resource.group.is_empty() {
+        let (object, old) = match (request.resource.plural.as_ref(), operation, subresource) {
+            ("pods", "CREATE", None) => (self.pod.clone(), None),
+            ("pods", "DELETE", None) => (Value::Null, Some(marked(&self.pod))),
+            ("pods", _, None) => (marked(&self.pod), Some(marked(&self.pod))),
+            ("pods", _, Some("status")) => (marked(&self.pod), Some(marked(&self.pod))),
+            (_, "CREATE", None) => (self.other(&request), None),
+            (_, "CREATE", _) => (self.of_unknown_content(&request), None),
+            _ => (self.of_unknown_content(&request), Some(self.of_unknown_content(&request))),
+        };
+        self.all.push(Request { object, old, labels: vec![self.labels.clone()], ..request });
+    }
+
+    /// An object that a controller makes besides pods.
+    fn other(&self, request: &Request<'_>) -> Value {
+        let owner = &self.planned.effective;
+        match request.resource.kind.as_ref() {
+            "Job" => {
+                let template = &owner["spec"]["jobTemplate"];
+                let mut metadata = template["metadata"].clone();
+                if !metadata.is_object() {
+                    metadata = json!({});
+                }
+                metadata["namespace"] = json!(request.namespace);
+                metadata["annotations"]["batch.kubernetes.io/cronjob-scheduled-timestamp"] = UNKNOWN.into();
+                metadata["ownerReferences"] = json!([reference(owner, "batch/v1", "CronJob")]);
+                let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]});
+                created(&job, Surroundings::default())
+            }
+            "ReplicaSet" => {
+                let mut object = self.of_unknown_content(request);
+                object["metadata"]["ownerReferences"] = json!([reference(owner, "apps/v1", "Deployment")]);
+                object["spec"] = only(&[("template", marked(self.template)), ("replicas", UNKNOWN.into())]);
+                object
+            }
+            _ => self.of_unknown_content(request),
+        }
+    }
+
+    fn of_unknown_content(&self, request: &Request<'_>) -> Value {
+        let version = match request.resource.group.is_empty() {
             true => request.resource.version.to_string(),
             false => format!("{}/{}", request.resource.group, request.resource.version),
         };
-        let object = json!({
-            "apiVersion": api_version,
-            "kind": request.resource.kind,
-            "metadata": {"labels": self.labels, "namespace": request.namespace, "ownerReferences": [{}]},
-            "spec": if is_pod { self.spec.clone() } else { Value::Null },
-        });
-        self.all.push(Request { object, labels: vec![self.labels.clone()], ..request });
+        let metadata = [
+            ("name", UNKNOWN.into()),
+            ("namespace", json!(request.namespace)),
+            ("labels", marked(&json!(self.labels))),
+        ];
+        only(&[
+            ("apiVersion", version.into()),
+            ("kind", json!(request.resource.kind)),
+            ("metadata", only(&metadata)),
+        ])
     }
+}
+
+fn marked(value: &Value) -> Value {
+    let mut value = value.clone();
+    mark(&mut value);
+    value
+}
+
+fn reference(owner: &Value, version: &str, kind: &str) -> Value {
+    let name = if owner["kind"] == kind { owner["metadata"]["name"].clone() } else { UNKNOWN.into() };
+    json!({"apiVersion": version, "kind": kind, "name": name, "uid": UNKNOWN, "controller": true,
+        "blockOwnerDeletion": true})
+}
+
+/// A pod of a workload as admission sees it when its controller makes it
+/// (`pkg/controller/controller_utils.go`, `GetPodFromTemplate`, v1.36, and what each controller adds).
+fn pod(planned: &Planned, template: &Value, surroundings: Surroundings) -> Value {
+    let kind = planned.object.kind();
+    let mut metadata = json!({"namespace": planned.namespace, "name": UNKNOWN});
+    for key in ["labels", "annotations", "finalizers"] {
+        if !template["metadata"][key].is_null() {
+            metadata[key] = template["metadata"][key].clone();
+        }
+    }
+    for (_, added) in ADDED_BY.iter().filter(|(owner, _)| *owner == kind) {
+        for key in *added {
+            metadata["labels"][*key] = UNKNOWN.into();
+        }
+    }
+    let mut spec = template["spec"].clone();
+    let (version, owner) = match kind {
+        "Deployment" => ("apps/v1", "ReplicaSet"),
+        "CronJob" => ("batch/v1", "Job"),
+        "Job" => ("batch/v1", "Job"),
+        "ReplicationController" => ("v1", "ReplicationController"),
+        _ => ("apps/v1", kind),
+    };
+    if kind != "Pod" {
+        metadata["ownerReferences"] = json!([reference(&planned.effective, version, owner)]);
+        if kind != "StatefulSet" {
+            metadata["generateName"] = UNKNOWN.into();
+        }
+    }
+    match kind {
+        "StatefulSet" => {
+            spec["hostname"] = UNKNOWN.into();
+            spec["subdomain"] = planned.effective["spec"]["serviceName"].clone();
+            claims(&planned.effective, &mut spec);
+        }
+        "DaemonSet" => {
+            spec["affinity"] = UNKNOWN.into();
+            spec["tolerations"] = UNKNOWN.into();
+        }
+        "Job" | "CronJob" => {
+            metadata["finalizers"] = json!(["batch.kubernetes.io/job-tracking"]);
+            let of_job = if kind == "Job" { "/spec" } else { "/spec/jobTemplate/spec" };
+            let of_job = planned.effective.pointer(of_job).unwrap_or(&Value::Null);
+            if of_job["completionMode"] == "Indexed" {
+                spec["hostname"] = UNKNOWN.into();
+                metadata["annotations"]["batch.kubernetes.io/job-completion-index"] = UNKNOWN.into();
+                metadata["labels"]["batch.kubernetes.io/job-completion-index"] = UNKNOWN.into();
+                for container in spec["containers"].as_array_mut().into_iter().flatten() {
+                    container["env"] = UNKNOWN.into();
+                }
+            }
+        }
+        _ => {}
+    }
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+    created(&pod, surroundings)
+}
+
+/// A StatefulSet's pods get a volume for each of its claims.
+fn claims(object: &Value, spec: &mut Value) {
+    let templates = object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
+    let volumes: Vec<Value> = templates
+        .map(|template| json!({"name": template["metadata"]["name"], "persistentVolumeClaim": {"claimName": UNKNOWN}}))
+        .collect();
+    if volumes.is_empty() {
+        return;
+    }
+    let own = spec["volumes"].as_array().cloned().unwrap_or_default();
+    let others = own.into_iter().filter(|own| volumes.iter().all(|volume| volume["name"] != own["name"]));
+    spec["volumes"] = others.collect::<Vec<_>>().into_iter().chain(volumes.clone()).collect();
 }
 
 fn request<'a>(
@@ -204,6 +337,8 @@ fn request<'a>(
         old: None,
         labels: vec![Labels::new()],
         by_controller: true,
+        user: None,
+        changed: None,
         lands_anyway,
         unseen,
     }

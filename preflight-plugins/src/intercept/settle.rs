@@ -1,0 +1,137 @@
+//! What becomes of the objects of requests before they are judged: policies and webhooks may change them.
+
+use std::collections::BTreeMap;
+
+use preflight_core::cluster::{ClusterError, ClusterErrorKind, Discovery, Reader};
+use preflight_core::release::Release;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::evaluate::{Compiled, Seen};
+use super::matching::{Matched, Whose};
+use super::mutate::{Mutated, mutate};
+use super::policies::{Force, Pair, Parameters, PolicyKind, parameters};
+use super::requests::Requests;
+use super::webhooks::{Mutating, Webhook};
+
+/// Where the answers come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    pub(crate) cluster: &'a Reader,
+    pub(crate) release: &'a Release,
+    pub(crate) discovery: &'a Discovery,
+}
+
+/// A request that a policy refuses because it cannot change its object.
+pub(crate) struct Stopped<'a> {
+    /// Its place among the requests.
+    pub(crate) request: usize,
+    pub(crate) pair: &'a Pair,
+    pub(crate) why: String,
+}
+
+/// The webhooks that may change objects, as they are and as the release brings them.
+///
+/// # Errors
+/// They cannot be listed.
+pub(crate) async fn changing(cluster: &Reader, release: &Release) -> Result<Vec<Webhook>, ClusterError> {
+    let live = match cluster.list::<Mutating>().await {
+        Err(error) if matches!(error.kind(), ClusterErrorKind::NotFound) => Vec::new(),
+        live => live?.iter().flat_map(|(_, _, one)| one.webhooks.clone()).collect(),
+    };
+    let coming = release.of_kind("admissionregistration.k8s.io", "MutatingWebhookConfiguration");
+    let coming = coming.filter_map(|(_, planned)| {
+        Option::<Vec<Webhook>>::deserialize(&planned.effective["webhooks"]).ok()?
+    });
+    Ok(live.into_iter().chain(coming.flatten()).collect())
+}
+
+/// Makes of the objects of requests what policies make of them, and says of which it is not known.
+pub(crate) async fn settle<'a>(
+    sources: Sources<'_>,
+    requests: &mut Requests<'_>,
+    pairs: &'a [Pair],
+    webhooks: &[Webhook],
+) -> Vec<Stopped<'a>> {
+    let mut mutating: Vec<(&Pair, Compiled)> = pairs
+        .iter()
+        .filter(|pair| pair.kind == PolicyKind::Mutating)
+        .map(|pair| (pair, Compiled::of(&pair.policy)))
+        .collect();
+    mutating.sort_by(|(one, _), (two, _)| one.name.cmp(&two.name));
+    let mut stopped = Vec::new();
+    for at in 0..requests.all.len() {
+        for (pair, compiled) in &mutating {
+            let Some(request) = requests.all.get(at) else { break };
+            let force = pair.force(request);
+            let why = match (force, pair.matches(request, requests, sources.discovery)) {
+                (Force::No, _) | (_, Matched::No) => continue,
+                (_, Matched::Unsure(why)) => Some(why),
+                (Force::Perhaps, Matched::Yes) => Some("the release changes it".to_owned()),
+                (Force::Yes, Matched::Yes) => None,
+            };
+            let told = |why: &str| format!("the policy {} may change it: {why}", pair.name);
+            let next = match why {
+                Some(why) => Err(told(&why)),
+                None => one(sources, requests, at, pair, compiled).await,
+            };
+            let Some(request) = requests.all.get_mut(at) else { break };
+            match next {
+                Ok(Mutated::No) => {}
+                Ok(Mutated::Into(object)) => request.object = object,
+                Ok(Mutated::Refused(why)) => stopped.push(Stopped { request: at, pair, why }),
+                Ok(Mutated::Unknown(why)) => request.changed = Some(told(&why)),
+                Err(why) => request.changed = Some(why),
+            }
+        }
+        let Some(request) = requests.all.get(at) else { break };
+        let called = webhooks.iter().find(|webhook| {
+            let matched =
+                webhook.criteria.matches(Whose::Webhook, request, &requests.namespaces, sources.discovery);
+            matched != Matched::No
+        });
+        if let (Some(webhook), Some(request)) = (called, requests.all.get_mut(at)) {
+            request.changed.get_or_insert_with(|| format!("the webhook {} may change it", webhook.name));
+        }
+    }
+    stopped
+}
+
+async fn one(
+    sources: Sources<'_>,
+    requests: &Requests<'_>,
+    at: usize,
+    pair: &Pair,
+    compiled: &Compiled,
+) -> Result<Mutated, String> {
+    let Some(request) = requests.all.get(at) else { return Ok(Mutated::No) };
+    let Sources { cluster, release, discovery } = sources;
+    let all = match parameters(pair, request, discovery, cluster, release).await {
+        Parameters::These(all) => all,
+        Parameters::Absent => return Ok(Mutated::No),
+        Parameters::Broken(_) if pair.policy.ignores_failures() => return Ok(Mutated::No),
+        // That it cannot be evaluated is told by another check.
+        Parameters::Broken(why) | Parameters::Unknown(why) => return Err(why),
+    };
+    let namespace = requests.namespace_of(request);
+    let mut object: Option<Value> = None;
+    for parameters in &all {
+        let namespace = namespace.as_ref().map_err(String::as_str);
+        let request = match &object {
+            Some(object) => super::Request { object: object.clone(), ..request.clone() },
+            None => request.clone(),
+        };
+        match mutate(pair, compiled, &request, &Seen { parameters, namespace }) {
+            Mutated::Into(next) => object = Some(next),
+            Mutated::No => {}
+            other => return Ok(other),
+        }
+    }
+    Ok(object.map_or(Mutated::No, Mutated::Into))
+}
+
+/// Compiled policies, each once.
+pub(crate) fn compiled(pairs: &[Pair]) -> BTreeMap<usize, Compiled> {
+    let validating = pairs.iter().enumerate().filter(|(_, pair)| pair.kind == PolicyKind::Validating);
+    validating.map(|(at, pair)| (at, Compiled::of(&pair.policy))).collect()
+}
