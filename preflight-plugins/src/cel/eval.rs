@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use kube_cel::cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, SelectExpr};
-use kube_cel::cel::objects::{Key, Map};
+use kube_cel::cel::objects::{Key, KeyRef, Map};
 use kube_cel::cel::parser::Expression as Tree;
 use kube_cel::cel::{ExecutionError, Value as Cel};
 
-use super::{Evaluated, Machine, Stop, is_partial, is_unknown, optional};
+use super::{Evaluated, Machine, PARTIAL, Stop, is_maybe, is_partial, is_unknown, optional};
 
 /// Names that are bound around a part of an expression.
 pub(super) struct Scope<'s> {
@@ -176,11 +176,9 @@ pub(super) fn find(whole: &Cel, asked: &Cel) -> Result<Option<Cel>, Stop> {
     }
     match whole {
         Cel::Map(map) => match map.map.get(&key(asked)?) {
-            Some(value) => Ok(Some(value.clone())),
-            None if is_partial(map) => {
-                Err(Stop::unknown(format!("whether there is {} is not known", told(asked))))
-            }
-            None => Ok(None),
+            Some(value) if !is_maybe(value) => Ok(Some(value.clone())),
+            None if map.get(&KeyRef::String(PARTIAL)).is_none() => Ok(None),
+            _ => Err(Stop::unknown(format!("whether there is {} is not known", told(asked)))),
         },
         Cel::List(items) => {
             let at = match asked {

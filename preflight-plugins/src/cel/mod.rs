@@ -26,6 +26,8 @@ use crate::schema::{celfns, celscan, on_large_stack};
 
 /// Stands for a value that is there, and that nobody knows.
 pub const UNKNOWN: &str = "\u{1}unknown";
+/// Stands for a value of which it is not known either whether it is there.
+pub const MAYBE: &str = "\u{1}maybe";
 /// A key that says of an object that it may have more fields than are written.
 pub const PARTIAL: &str = "\u{1}partial";
 /// How many steps one expression may take.
@@ -199,11 +201,16 @@ pub(crate) fn json(value: &Cel) -> Option<Value> {
 }
 
 fn is_unknown(value: &Cel) -> bool {
-    matches!(value, Cel::String(text) if text.as_str() == UNKNOWN)
+    matches!(value, Cel::String(text) if text.as_str() == UNKNOWN || text.as_str() == MAYBE)
 }
 
+fn is_maybe(value: &Cel) -> bool {
+    matches!(value, Cel::String(text) if text.as_str() == MAYBE)
+}
+
+/// Whether there may be more fields than are known to be there.
 fn is_partial(map: &Map) -> bool {
-    map.get(&KeyRef::String(PARTIAL)).is_some()
+    map.get(&KeyRef::String(PARTIAL)).is_some() || map.map.values().any(is_maybe)
 }
 
 /// Whether something in a value is not known.

@@ -6,7 +6,7 @@ use kube_cel::cel::Value as Cel;
 use kube_cel::cel::common::ast::{CallExpr, operators};
 
 use super::eval::{Scope, find, key, kind, known, stop, wrong};
-use super::{Evaluated, Machine, Stop, has_unknown, is_partial, is_unknown, optional};
+use super::{Evaluated, Machine, Stop, has_unknown, is_maybe, is_partial, is_unknown, optional};
 
 impl Machine<'_, '_> {
     /// The value of an operator; `None` where the call is none.
@@ -130,12 +130,14 @@ pub(super) fn equal(one: &Cel, two: &Cel) -> Result<bool, Stop> {
         }
         (Cel::Map(one), Cel::Map(two)) => {
             let missing = |of: &kube_cel::cel::objects::Map, from: &kube_cel::cel::objects::Map| {
-                !is_partial(from) && of.map.keys().any(|key| !from.map.contains_key(key))
+                let there = of.map.iter().filter(|(_, value)| !is_maybe(value));
+                !is_partial(from) && there.into_iter().any(|(key, _)| !from.map.contains_key(key))
             };
             if missing(one, two) || missing(two, one) {
                 return Ok(false);
             }
-            let shared = one.map.iter().filter_map(|(key, own)| Some(equal(own, two.map.get(key)?)));
+            let known = one.map.iter().filter(|(_, own)| !is_maybe(own));
+            let shared = known.filter_map(|(key, own)| Some(equal(own, two.map.get(key)?)));
             match all(shared)? {
                 true if is_partial(one) || is_partial(two) => Err(unsure()),
                 same => Ok(same),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PARTIAL, UNKNOWN, each, mark, present, put};
+use super::{MAYBE, PARTIAL, UNKNOWN, each, mark, present, put};
 use crate::updates::pod_spec;
 
 /// How far a kind is known.
@@ -82,7 +82,9 @@ pub(super) fn fill(object: &mut Value) {
             put(&mut object["status"], &[("phase", json!("Pending"))]);
             put(&mut object["spec"], &[("volumeMode", json!("Filesystem")), ("resources", json!({}))]);
             // A class may be the one for all.
-            put(&mut object["spec"], &[(PARTIAL, json!(true))]);
+            if object["spec"]["storageClassName"].is_null() {
+                object["spec"]["storageClassName"] = MAYBE.into();
+            }
         }
         ("", "ResourceQuota") => put(object, &[("spec", json!({})), ("status", json!({}))]),
         ("", "LimitRange") => each(&mut object["spec"], "limits", mark),
@@ -113,9 +115,7 @@ pub(super) fn fill(object: &mut Value) {
             put(object, &[("spec", json!({}))]);
             put(&mut object["status"], &[("loadBalancer", json!({}))]);
             // A class may be the one for all.
-            if object["spec"]["ingressClassName"].is_null() {
-                object["spec"][PARTIAL] = true.into();
-            }
+            put(&mut object["spec"], &[("ingressClassName", MAYBE.into())]);
         }
         ("networking.k8s.io", "IngressClass") => {
             if let Some(parameters) = present(&mut object["spec"], "parameters") {
@@ -300,7 +300,7 @@ fn stateful_set(object: &mut Value) {
     }
     // How many may be unavailable is filled in where a feature of the server is on.
     if let Some(rolling) = present(strategy, "rollingUpdate") {
-        put(rolling, &[("partition", json!(0)), (PARTIAL, json!(true))]);
+        put(rolling, &[("partition", json!(0)), ("maxUnavailable", MAYBE.into())]);
     }
     template(&mut spec["template"]);
     each(spec, "volumeClaimTemplates", |claim| {

@@ -1,5 +1,5 @@
 //! An object as admission sees it: with what the API server fills in and leaves out, and with marks where something is
-//! made up that nobody knows before ([`UNKNOWN`]) or where there may be more than is written ([`PARTIAL`]).
+//! made up that nobody knows before ([`UNKNOWN`], and [`MAYBE`] if it may not be there at all) or where there may be more than is written ([`PARTIAL`]).
 //!
 //! `pkg/apis/*/v1/defaults.go` and `staging/src/k8s.io/api`, v1.36. Held against the API server for random objects by
 //! `tests/harness/tests/admission.rs`.
@@ -10,7 +10,7 @@ mod tidy;
 
 use serde_json::{Map, Value, json};
 
-pub use crate::cel::{PARTIAL, UNKNOWN};
+pub use crate::cel::{MAYBE, PARTIAL, UNKNOWN};
 use crate::updates::defaulted;
 
 /// What is known of the namespace that an object goes to.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PARTIAL, Surroundings, UNKNOWN, each, mark, put};
+use super::{MAYBE, PARTIAL, Surroundings, UNKNOWN, each, mark, put};
 
 /// Fills in what is filled in for pods, and not for templates (`SetDefaults_Pod`, `pkg/apis/core/v1/defaults.go`), and
 /// what the admission plugins add that are always on: Priority, ServiceAccount, DefaultTolerationSeconds, RuntimeClass.
@@ -70,7 +70,7 @@ fn priority(spec: &mut Value) {
         Some(_) => spec["priority"] = UNKNOWN.into(),
         None => {
             spec["priority"] = UNKNOWN.into();
-            spec[PARTIAL] = true.into();
+            spec["priorityClassName"] = MAYBE.into();
         }
     }
     put(spec, &[("preemptionPolicy", UNKNOWN.into())]);
@@ -83,9 +83,7 @@ const MOUNTED: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 fn account(spec: &mut Value) {
     put(spec, &[("serviceAccountName", json!("default")), ("serviceAccount", json!("default"))]);
     // An account may name pull secrets for pods that name none.
-    if spec["imagePullSecrets"].is_null() {
-        spec[PARTIAL] = true.into();
-    }
+    put(spec, &[("imagePullSecrets", MAYBE.into())]);
     if spec["automountServiceAccountToken"] == false {
         return;
     }

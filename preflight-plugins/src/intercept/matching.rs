@@ -101,7 +101,7 @@ impl Criteria {
             return Matched::Unsure(format!("the value of its label {key} is made up by a controller"));
         }
         // Either what it was or what it will be is enough.
-        let labels_known = request.unseen.is_none() || request.operation == "CREATE";
+        let labels_known = request.unseen.is_none() || request.by_controller || request.operation == "CREATE";
         if labels_known && !request.labels.iter().any(|labels| selects(&self.object_selector, labels)) {
             return Matched::No;
         }

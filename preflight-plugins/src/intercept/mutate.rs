@@ -8,7 +8,7 @@ use super::evaluate::{Compiled, Seen, applies};
 use super::matching::Matched;
 use super::policies::Pair;
 use super::requests::Request;
-use crate::cel::{PARTIAL, Stop, UNKNOWN, json};
+use crate::cel::{MAYBE, PARTIAL, Stop, UNKNOWN, json};
 use crate::updates::patch::applied;
 
 /// What came of a policy.
@@ -63,7 +63,7 @@ fn is_marked(value: &Value) -> bool {
     match value {
         Value::Object(fields) => fields.contains_key(PARTIAL) || fields.values().any(is_marked),
         Value::Array(items) => items.iter().any(is_marked),
-        Value::String(text) => text == UNKNOWN,
+        Value::String(text) => text == UNKNOWN || text == MAYBE,
         _ => false,
     }
 }

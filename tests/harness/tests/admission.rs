@@ -5,10 +5,14 @@
 
 #[path = "admission/completion.rs"]
 mod completion;
+#[path = "admission/expressions.rs"]
+mod expressions;
 #[path = "admission/objects.rs"]
 mod objects;
 #[path = "admission/pods.rs"]
 mod pods;
+#[path = "admission/policies.rs"]
+mod policies;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -32,8 +36,9 @@ const TOLD: usize = 5;
 const FORBIDDEN: &str = " is forbidden: ";
 
 fn main() -> std::process::ExitCode {
-    let tests: [(&str, Test); 2] = [
+    let tests: [(&str, Test); 3] = [
         ("pod_security_says_what_the_api_server_says", Box::new(|plane| pod_security(plane))),
+        ("policies_decide_as_the_api_server_does", Box::new(|plane| policies::policies(plane))),
         ("objects_are_as_the_api_server_makes_them", Box::new(|plane| completion::completion(plane))),
     ];
     run_tests(Options { bare: true }, tests)

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use fastrand::Rng;
 use libtest_mimic::Failed;
 use preflight_harness::{ControlPlane, number};
-use preflight_plugins::effective::{PARTIAL, Surroundings, UNKNOWN, created};
+use preflight_plugins::effective::{MAYBE, PARTIAL, Surroundings, UNKNOWN, created};
 use serde_json::{Value, json};
 
 use super::{CASES, SEED, TOLD, objects};
@@ -61,7 +61,7 @@ fn compare(
 ) {
     *fields += 1;
     match (ours, theirs) {
-        (Value::String(text), _) if text == UNKNOWN => *open += 1,
+        (Value::String(text), _) if text == UNKNOWN || text == MAYBE => *open += 1,
         (Value::Object(ours), Value::Object(theirs)) => {
             let partial = ours.contains_key(PARTIAL);
             *open += usize::from(partial);
@@ -69,6 +69,7 @@ fn compare(
                 match theirs.get(key) {
                     // Of an empty object there is nothing to manage.
                     None if key == "managedFields" => {}
+                    None if *own == *MAYBE => *open += 1,
                     Some(their) => compare(own, their, &format!("{path}.{key}"), wrong, open, fields),
                     None => wrong.push(format!("{path}.{key} is not there: {own}")),
                 }
