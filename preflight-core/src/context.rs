@@ -1,6 +1,6 @@
 //! What a check may reach.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -9,6 +9,7 @@ use crate::cluster::{ClusterError, Read, Reader, Session};
 use crate::environment::{Environment, Settings, SettingsMap};
 use crate::error::Undecided;
 use crate::examine::{Examination, Record};
+use crate::handover::Handover;
 use crate::manifests::Manifests;
 use crate::release::{Projected, Release};
 
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) settings: SettingsMap,
     pub(crate) offline: bool,
     pub(crate) release: tokio::sync::OnceCell<Arc<Release>>,
+    pub(crate) handover: Handover,
 }
 
 /// What a check may reach: the cluster, the manifests and what applying them means, the environment, and how
@@ -88,6 +90,18 @@ impl Context {
     pub async fn projected(&self) -> Result<Projected, ClusterError> {
         let reader = self.cluster().await?;
         Ok(Projected::new(reader, self.release().await?))
+    }
+
+    /// Hands a result over to other checks of the run. The plugin's descriptor says that it provides it
+    /// ([`crate::Descriptor::provides`]); the first one stands.
+    pub fn provide<T: Any + Send + Sync>(&self, result: T) {
+        self.shared.handover.give(result);
+    }
+
+    /// What another check of the run provides; waits until that check has given it or has ended. `None` if no check of
+    /// the run provides it, or if the one that does came to none.
+    pub async fn provided<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.shared.handover.take().await
     }
 
     /// The environment's entry.

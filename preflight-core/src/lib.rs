@@ -39,6 +39,7 @@ mod environment;
 mod error;
 mod event;
 mod examine;
+mod handover;
 mod input;
 pub mod manifests;
 pub mod net;

@@ -8,6 +8,7 @@ use crate::cluster::Read;
 use crate::context::Context;
 use crate::environment::{Settings, SettingsSpec};
 use crate::error::Undecided;
+use crate::handover::Provided;
 use crate::phase::Phase;
 use crate::result::CheckResult;
 use crate::rule::{Rule, Stability};
@@ -22,6 +23,7 @@ pub struct Descriptor {
     pub(crate) rules: Vec<&'static Rule>,
     pub(crate) reads: Vec<Read>,
     pub(crate) settings: Vec<SettingsSpec>,
+    pub(crate) provides: Vec<Provided>,
     pub(crate) timeout: Option<Duration>,
 }
 
@@ -37,6 +39,7 @@ impl Descriptor {
             rules: rules.to_vec(),
             reads: Vec::new(),
             settings: Vec::new(),
+            provides: Vec::new(),
             timeout: None,
         }
     }
@@ -45,6 +48,13 @@ impl Descriptor {
     #[must_use]
     pub const fn summary(mut self, summary: &'static str) -> Self {
         self.summary = summary;
+        self
+    }
+
+    /// Says that the plugin hands a result over to others ([`Context::provide`]).
+    #[must_use]
+    pub fn provides<T: std::any::Any + Send + Sync>(mut self) -> Self {
+        self.provides.push(Provided::of::<T>());
         self
     }
 

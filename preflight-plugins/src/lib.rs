@@ -5,6 +5,8 @@
 
 #[cfg(feature = "admission")]
 pub mod admission;
+#[cfg(any(feature = "admission", feature = "resource-capacity"))]
+mod admitted;
 #[cfg(any(feature = "registry-health", feature = "resource-capacity", feature = "storage-validation"))]
 pub mod capacity;
 #[cfg(any(feature = "admission", feature = "operator-health"))]

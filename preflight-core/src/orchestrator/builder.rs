@@ -14,6 +14,7 @@ use crate::cluster::{Cluster, Session};
 use crate::context::Shared;
 use crate::environment::{Environment, SettingsSpec};
 use crate::event::Listener;
+use crate::handover::Handover;
 use crate::manifests::Manifests;
 use crate::phase::Phase;
 use crate::plugin::Plugin;
@@ -213,6 +214,9 @@ impl Preflight {
                 settings,
                 offline: self.offline,
                 release: tokio::sync::OnceCell::new(),
+                handover: Handover::of(
+                    selected.checks.iter().flat_map(|check| check.descriptor.provides.clone()),
+                ),
             }),
             checks: selected.checks,
             set_aside,

@@ -106,11 +106,13 @@ impl Run {
             .into_iter()
             .map(|check| {
                 let phase = check.descriptor.phase;
+                let (provides, shared) = (check.descriptor.provides.clone(), Arc::clone(&plan.shared));
                 let work =
                     perform(check, Arc::clone(&plan.shared), plan.start, plan.timeout, cut.subscribe());
                 let (stream, cut, fail_fast) = (stream.clone(), Arc::clone(&cut), plan.fail_fast);
                 let task = tokio::spawn(async move {
                     let result = work.await;
+                    provides.into_iter().for_each(|kind| shared.handover.close(kind));
                     if fail_fast && result.status == Status::Failed {
                         cut_short(&cut, Cut::FailFast(format!("fail-fast: {} failed", result.name)));
                     }

@@ -13,6 +13,7 @@ use preflight_core::{CheckResult, Context, Descriptor, Phase, Plugin, Rule, Unde
 
 pub use settings::{Admission, DryRun};
 
+use crate::admitted::AdmittedPods;
 use crate::intercept::{Binding, Mutating, MutatingBinding, MutatingPolicy, Policy};
 
 rules! { plugin "admission";
@@ -63,6 +64,15 @@ rules! { plugin "admission";
     /// kubectl apply --dry-run=server -f FILE
     /// ```
     POLICY = "policy", wont_land;
+    /// Something may be changed in pods that other checks do not see.
+    ///
+    /// A webhook, or an admission policy that cannot be worked out, may add containers, requests and tolerations when the
+    /// pods are made. Where the release is tried out, what is added is seen.
+    ///
+    /// ```sh
+    /// kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies
+    /// ```
+    PODS_CHANGED = "pods-changed", harm;
     /// The API server warns of an object of the release.
     ///
     /// It is accepted all the same. Warnings tell of fields that are ignored or deprecated, and of policies that only warn.
@@ -93,6 +103,7 @@ impl Plugin for AdmissionPlugin {
             .reads(Read::list::<Mutating>())
             .reads(Read::list::<policies::LimitRange>())
             .reads(Read::dynamic("parameters of admission policies that match the release"))
+            .provides::<AdmittedPods>()
             .settings::<Admission>()
     }
 
@@ -103,13 +114,14 @@ impl Plugin for AdmissionPlugin {
         let release = context.release().await?;
         let apply = context.environment().apply();
         let deployer = context.environment().deployer();
-        let trying = trials::examine(&check, &cluster, &release, apply, deployer.as_ref(), settings.dry_run);
-        // What is needed afterwards does not depend on it.
-        let (trials, ()) = futures::join!(trying, policies::prefetch(&cluster));
         let projected = context.projected().await?;
+        let (trials, prepared) = futures::join!(
+            trials::examine(&check, &cluster, &release, apply, deployer.as_ref(), settings.dry_run),
+            policies::prepare(&check, &cluster, &projected, &release, deployer.as_ref()),
+        );
         futures::join!(
             standards::examine(&check, &cluster, &release, &trials),
-            policies::examine(&check, &cluster, &projected, &release, deployer.as_ref(), &trials),
+            policies::examine(&check, context, &cluster, &release, prepared, &trials),
         );
         Ok(check.finish())
     }

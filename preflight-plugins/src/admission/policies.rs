@@ -1,20 +1,22 @@
 //! What the ValidatingAdmissionPolicies of the cluster and of the release decide, worked out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use futures::future::join_all;
-use preflight_core::cluster::{ClusterError, Identity, Reader};
+use preflight_core::cluster::{ClusterError, Discovery, Identity, Reader};
 use preflight_core::release::{Projected, Release};
-use preflight_core::{Examination, Remediation, RuleCheck};
+use preflight_core::{Context, Examination, Remediation, RuleCheck};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::POLICY;
 use super::trials::Trials;
+use super::{PODS_CHANGED, POLICY};
+use crate::admitted::AdmittedPods;
 use crate::cel::PARTIAL;
+use crate::effective::without_marks;
 use crate::intercept::{
-    Force, LimitRanges, Matched, Outcome, Pair, Parameters, Policies, PolicyKind, Request, Requests, Seen,
-    Sources, changing, compiled, parameters, requests, settle, validate,
+    Compiled, Force, LimitRanges, Matched, Outcome, Pair, Parameters, Policies, PolicyKind, Request,
+    Requests, Seen, Sources, Webhook, changing, compiled, parameters, requests, settle, validate,
 };
 
 /// A LimitRange, of which only matters that there is one.
@@ -24,64 +26,97 @@ pub(super) struct LimitRange {}
 
 preflight_core::view!(LimitRange: namespaced "" "v1" "limitranges" "LimitRange");
 
-pub(super) async fn examine(
+/// What is needed to judge the requests of the release.
+pub(super) struct Prepared {
+    discovery: Arc<Discovery>,
+    policies: Result<Policies, ClusterError>,
+    webhooks: Result<Vec<Webhook>, ClusterError>,
+    limits: LimitRanges,
+    user: Option<Value>,
+}
+
+/// Asks for what is needed; it does not depend on what trying the release out comes to.
+pub(super) async fn prepare(
     check: &Examination,
     cluster: &Reader,
     projected: &Projected,
     release: &Release,
     deployer: Option<&Identity>,
-    trials: &Trials,
-) {
-    let (policies, discovery, webhooks, limits) = futures::join!(
+) -> Option<Prepared> {
+    let (policies, discovery, webhooks, limits, user) = futures::join!(
         Policies::of(cluster, release),
         cluster.discovery(),
         changing(cluster, release),
         projected.list::<LimitRange>(),
+        user(cluster, deployer),
     );
-    let mut rule = check.rule(&POLICY);
-    let Some(discovery) = check.need(&[&POLICY], discovery) else { return };
-    let policies = match policies {
-        Ok(policies) => policies,
-        Err(error) => return without_policies(check, rule, release, trials, error),
-    };
-    if policies.pairs.is_empty() {
-        rule.examined_many(release.objects().len());
-        return rule.conclude_with("no admission policy is bound");
-    }
     let limits = match limits {
         Ok(limits) => LimitRanges::In(limits.iter().map(|(namespace, _, _)| namespace.to_owned()).collect()),
         Err(_) => LimitRanges::Unknown,
     };
+    let discovery = check.need(&[&POLICY, &PODS_CHANGED], discovery)?;
+    Some(Prepared { discovery, policies, webhooks, limits, user })
+}
+
+/// Judges the requests, and hands over what becomes of the pods.
+pub(super) async fn examine(
+    check: &Examination,
+    context: &Context,
+    cluster: &Reader,
+    release: &Release,
+    prepared: Option<Prepared>,
+    trials: &Trials,
+) {
+    let mut admitted = AdmittedPods::default();
+    trials.changed().iter().for_each(|(position, pod)| admitted.change(*position, pod.clone()));
+    let Some(Prepared { discovery, policies, webhooks, limits, user }) = prepared else {
+        return context.provide(admitted);
+    };
+    let sources = Sources { cluster, release, discovery: &discovery };
+    let (policies, why) = match policies {
+        Ok(policies) => (policies, None),
+        Err(error) => (Policies::default(), Some(error)),
+    };
     let mut requests = requests(release, cluster, &limits).await;
-    let user = user(cluster, deployer).await;
     for request in requests.all.iter_mut().filter(|request| !request.by_controller) {
         request.user.clone_from(&user);
     }
-    let sources = Sources { cluster, release, discovery: &discovery };
-    let webhooks = webhooks.unwrap_or_else(|error| {
-        let why = format!("webhooks may change it, which cannot be listed: {error}");
-        requests.all.iter_mut().for_each(|request| request.changed = Some(why.clone()));
-        Vec::new()
-    });
-    let stopped = settle(sources, &mut requests, &policies.pairs, &webhooks).await;
+    let before: BTreeMap<usize, Value> =
+        pods(&requests).map(|(at, request)| (at, request.object.clone())).collect();
+    let called = webhooks.as_deref().unwrap_or_default();
+    let stopped = settle(sources, &mut requests, &policies.pairs, called).await;
+    for (at, request) in pods(&requests) {
+        if before.get(&at).is_some_and(|before| *before != request.object) {
+            admitted.change(request.position, without_marks(&request.object));
+        }
+    }
+    context.provide(admitted);
+    pods_changed(check, &requests, release, trials, webhooks.as_ref().err().or(why.as_ref()));
+    if let Some(error) = why {
+        return without_policies(check, release, trials, error);
+    }
+    let mut rule = check.rule(&POLICY);
     for one in stopped {
         let Some(request) = requests.all.get(one.request) else { continue };
         let why = format!("it cannot change what it is to change: {}", one.why);
         tell(check, &mut rule, one.pair, request, Outcome::Refused(why), None);
     }
-    let compiled = compiled(&policies.pairs);
+    if let Err(error) = &webhooks {
+        let why = format!("webhooks may change it, which cannot be listed: {error}");
+        requests.all.iter_mut().for_each(|request| request.changed = Some(why.clone()));
+    }
     let mut told = BTreeSet::new();
-    for (at, compiled) in &compiled {
+    for (at, compiled) in &compiled(&policies.pairs) {
         let Some(pair) = policies.pairs.get(*at) else { continue };
-        let asked = requests.all.iter().filter(|request| request.lands_anyway.is_none());
-        for request in asked {
+        for request in requests.all.iter().filter(|request| request.lands_anyway.is_none()) {
             let force = pair.force(request);
             if force == Force::No || is_decided(pair, request, release, trials) {
                 continue;
             }
-            let unsure = match pair.matches(request, &requests, &discovery) {
+            let doubt = match pair.matches(request, &requests, &discovery) {
                 Matched::No => continue,
-                Matched::Yes if force == Force::Perhaps => Some(Doubt::Soon),
+                Matched::Yes if force == Force::Perhaps && request.at_once => Some(Doubt::Soon),
+                Matched::Yes if force == Force::Perhaps => Some(Doubt::Match(LATER.to_owned())),
                 Matched::Yes => None,
                 Matched::Unsure(why) => Some(Doubt::Match(why)),
             };
@@ -89,16 +124,67 @@ pub(super) async fn examine(
             for outcome in judge(sources, &requests, pair, request, compiled).await {
                 // One object may be asked for with several requests.
                 if told.insert(format!("{} {} {} {outcome:?}", pair.name, pair.bound_by, request.id)) {
-                    tell(check, &mut rule, pair, request, outcome, unsure.as_ref());
+                    tell(check, &mut rule, pair, request, outcome, doubt.as_ref());
                 }
             }
         }
     }
     let tried = trials.decided();
-    let also = if tried == 0 { String::new() } else { format!("; {tried} objects and pods were tried out") };
     rule.examined_many(tried);
-    rule.conclude(&format!("requests that admission policies match, or that were tried out{also}"));
+    if policies.pairs.is_empty() {
+        rule.examined_many(release.objects().len());
+        return rule.conclude_with("no admission policy is bound");
+    }
+    let also = if tried == 0 { String::new() } else { format!(", {tried} of them tried out") };
+    rule.conclude(&format!("requests that admission policies match{also}"));
 }
+
+/// The pods that are made.
+fn pods<'r>(requests: &'r Requests<'_>) -> impl Iterator<Item = (usize, &'r Request<'r>)> {
+    let made = |request: &&Request<'_>| {
+        request.resource.group.is_empty()
+            && request.resource.plural == "pods"
+            && request.operation == "CREATE"
+            && request.subresource.is_none()
+            && request.lands_anyway.is_none()
+    };
+    requests.all.iter().enumerate().filter(move |(_, request)| made(request))
+}
+
+/// Pods that were not tried, and of which it is not known what becomes of them.
+fn pods_changed(
+    check: &Examination,
+    requests: &Requests<'_>,
+    release: &Release,
+    trials: &Trials,
+    error: Option<&ClusterError>,
+) {
+    let mut rule = check.rule(&PODS_CHANGED);
+    let mut seen = BTreeSet::new();
+    for (_, request) in pods(requests).filter(|(_, request)| seen.insert(request.position)) {
+        rule.examined();
+        let Some(planned) = release.objects().get(request.position) else { continue };
+        if trials.takes_pods_of(planned) {
+            continue;
+        }
+        if let Some(error) = error {
+            let _ = check.need::<()>(&[&PODS_CHANGED], Err(error.clone()));
+        } else if let Some(why) = &request.changed {
+            let remedy = Remediation::new("Let the release be tried out, or see what is added to pods")
+                .command("kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies");
+            let why = format!(
+                "{} may be changed when they are made, and checks do not see it: {why}",
+                request.told()
+            );
+            rule.warn(request.subject(), why, remedy);
+        }
+    }
+    rule.conclude("workloads whose pods are made");
+}
+
+/// Why a policy of the release may not decide.
+const LATER: &str =
+    "the release changes it, and some of the pods are made before the API server has seen that";
 
 /// Why a policy may not decide.
 enum Doubt {
@@ -109,18 +195,13 @@ enum Doubt {
 }
 
 /// Policies that cannot be listed decide all the same: what was tried out they have decided.
-fn without_policies(
-    check: &Examination,
-    mut rule: RuleCheck<'_>,
-    release: &Release,
-    trials: &Trials,
-    error: ClusterError,
-) {
+fn without_policies(check: &Examination, release: &Release, trials: &Trials, error: ClusterError) {
     let open = release.objects().iter().filter(|planned| !trials.decides(planned));
     if open.count() > 0 {
         let _ = check.need::<()>(&[&POLICY], Err(error));
         return;
     }
+    let mut rule = check.rule(&POLICY);
     rule.examined_many(trials.decided());
     rule.conclude_with(format!("{} objects and pods were tried out", trials.decided()));
 }
@@ -143,7 +224,7 @@ async fn judge(
     requests: &Requests<'_>,
     pair: &Pair,
     request: &Request<'_>,
-    compiled: &crate::intercept::Compiled,
+    compiled: &Compiled,
 ) -> Vec<Outcome> {
     let Sources { cluster, release, discovery } = sources;
     let all = match parameters(pair, request, discovery, cluster, release).await {
@@ -189,7 +270,8 @@ fn tell(
             rule.predict(request.subject(), format!("{told} is refused: {what} says: {why}"), remedy)
         }
         (true, Some(Doubt::Match(unsure))) => {
-            let why = format!("{what} refuses {told} if it matches ({why}), and that is not known: {unsure}");
+            let why =
+                format!("{what} refuses {told} if it counts for it ({why}), and that is not known: {unsure}");
             check.unknown(&[&POLICY], why, remedy.on_one_line());
         }
         (true, Some(Doubt::Soon)) => {
@@ -212,17 +294,4 @@ async fn user(cluster: &Reader, deployer: Option<&Identity>) -> Option<Value> {
         }
     };
     (!name.is_empty()).then(|| json!({"username": name, "groups": groups, PARTIAL: true}))
-}
-
-/// Asks for the lists; whoever needs one shares the answer.
-pub(super) async fn prefetch(cluster: &Reader) {
-    use crate::intercept::{Binding, Mutating, MutatingBinding, MutatingPolicy, Policy};
-    let _ = join_all([
-        Box::pin(async { drop(cluster.list::<Policy>().await) }) as futures::future::BoxFuture<'_, ()>,
-        Box::pin(async { drop(cluster.list::<Binding>().await) }),
-        Box::pin(async { drop(cluster.list::<MutatingPolicy>().await) }),
-        Box::pin(async { drop(cluster.list::<MutatingBinding>().await) }),
-        Box::pin(async { drop(cluster.list::<Mutating>().await) }),
-    ])
-    .await;
 }

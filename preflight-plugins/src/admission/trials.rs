@@ -15,6 +15,7 @@ use super::refusals::{Meaning, Touches, meaning};
 use super::settings::DryRun;
 use super::{INVALID, OF_TRIALS, PODS_REFUSED, REFUSED, WARNED};
 use crate::changes::{Happens, last_applied, rollout};
+use crate::effective::{Surroundings, created, differences};
 use crate::told::some;
 use crate::updates::{before_and_after, immutable, patch};
 
@@ -25,6 +26,10 @@ static PODS: Resource = Resource::namespaced("", "v1", "pods", "Pod");
 /// Something that is tried.
 struct Trial<'a> {
     planned: &'a Planned,
+    /// Its place in the release.
+    position: usize,
+    /// The Pod that is sent, if it is one.
+    pod: Option<Value>,
     /// Where the Pod's template is, if it is a Pod of one.
     template: Option<FieldPath>,
     write: Write,
@@ -39,6 +44,8 @@ pub(super) struct Trials {
     /// Objects, and templates, that the API server decided about.
     objects: BTreeSet<usize>,
     templates: BTreeSet<usize>,
+    /// Pods that admission changes, by the place of their workload.
+    changed: Vec<(usize, Value)>,
 }
 
 impl Trials {
@@ -57,6 +64,11 @@ impl Trials {
         let unchanged = planned.action == Action::Unchanged;
         let pods = of_template(planned).is_none() || self.templates.contains(&key(planned));
         unchanged || (self.decides_object(planned) && pods)
+    }
+
+    /// The pods that admission changes, by the place of their workload.
+    pub(super) fn changed(&self) -> &[(usize, Value)] {
+        &self.changed
     }
 
     /// How many objects and pods the API server decided about.
@@ -109,8 +121,14 @@ pub(super) async fn examine(
             decided.insert(key(trial.planned));
         }
         match answer {
-            Ok(Tried::Accepted { warnings, .. }) => {
+            Ok(Tried::Accepted { warnings, object }) => {
                 telling.accepted(trial, &warnings);
+                // A LimitRange fills in what other checks work out for themselves.
+                let surroundings = Surroundings { limit_range: true };
+                let expected = trial.pod.as_ref().map(|pod| created(pod, surroundings));
+                if expected.is_some_and(|expected| !differences(&expected, &object).is_empty()) {
+                    trials_done.changed.push((trial.position, *object));
+                }
                 if trial.template.is_some() || trial.planned.object.kind() == "Pod" {
                     trials_done.taken.insert(key(trial.planned));
                 }
@@ -168,7 +186,7 @@ fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>
         .filter(|(_, planned)| matches!(planned.live, Live::Absent))
         .filter_map(|(_, planned)| planned.object.name())
         .collect();
-    for planned in release.objects() {
+    for (position, planned) in release.objects().iter().enumerate() {
         let id = planned.object.id();
         if planned.namespace.as_deref().is_some_and(|namespace| coming.contains(namespace)) {
             not_tried.push(format!("the namespace of {id} comes with the release"));
@@ -179,7 +197,11 @@ fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>
             continue;
         }
         match writes(planned, apply) {
-            Ok(Some((write, instead))) => trials.push(Trial { planned, template: None, write, instead }),
+            Ok(Some((write, instead))) => {
+                let pod = (planned.object.kind() == "Pod" && matches!(planned.live, Live::Absent))
+                    .then(|| (*planned.effective).clone());
+                trials.push(Trial { planned, position, pod, template: None, write, instead });
+            }
             Ok(None) => {}
             Err(why) => not_tried.push(format!("{id}: {why}")),
         }
@@ -187,10 +209,15 @@ fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>
         if let (Some(made), Some(namespace), true) =
             (of_template(planned), planned.namespace.as_deref(), starts)
         {
-            let pod = made.pod(planned.object.display_name(), namespace);
-            let write =
-                Write::new(WriteKind::Create, PODS.path(Some(namespace)), "kube-controller-manager", pod);
-            trials.push(Trial { planned, template: Some(made.path), write, instead: None });
+            let pod = made.pod(planned, namespace);
+            let write = Write::new(
+                WriteKind::Create,
+                PODS.path(Some(namespace)),
+                "kube-controller-manager",
+                pod.clone(),
+            );
+            let (pod, template) = (Some(pod), Some(made.path));
+            trials.push(Trial { planned, position, pod, template, write, instead: None });
         }
     }
     (trials, not_tried)

@@ -67,6 +67,61 @@ fn completed(object: &Value, surroundings: Surroundings) -> Value {
     object
 }
 
+/// Where an object is otherwise than it was expected to be: paths of fields, with what was expected and what is there.
+/// What is marked agrees with everything.
+#[must_use]
+pub fn differences(expected: &Value, actual: &Value) -> Vec<String> {
+    let mut all = Vec::new();
+    differ(expected, actual, "", &mut all);
+    all
+}
+
+fn differ(expected: &Value, actual: &Value, path: &str, all: &mut Vec<String>) {
+    match (expected, actual) {
+        (Value::String(text), _) if text == UNKNOWN || text == MAYBE => {}
+        (Value::Object(expected), Value::Object(actual)) => {
+            for (key, own) in expected.iter().filter(|(key, _)| *key != PARTIAL) {
+                match actual.get(key) {
+                    Some(their) => differ(own, their, &format!("{path}.{key}"), all),
+                    // Of an empty object there is nothing to manage.
+                    None if *own == *MAYBE || key == "managedFields" => {}
+                    None => all.push(format!("{path}.{key} is not there")),
+                }
+            }
+            if !expected.contains_key(PARTIAL) {
+                let more = actual.keys().filter(|key| !expected.contains_key(*key));
+                all.extend(more.map(|key| format!("{path}.{key} is there")));
+            }
+        }
+        (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
+            for (at, (own, their)) in expected.iter().zip(actual).enumerate() {
+                differ(own, their, &format!("{path}[{at}]"), all);
+            }
+        }
+        _ if expected == actual => {}
+        _ => all.push(format!("{path} is otherwise")),
+    }
+}
+
+/// The object without what is marked: fields that nobody knows, and items of lists that have such.
+#[cfg(feature = "admission")]
+pub(crate) fn without_marks(value: &Value) -> Value {
+    let is_mark = |value: &Value| *value == *UNKNOWN || *value == *MAYBE;
+    match value {
+        Value::Object(fields) => {
+            let known = fields.iter().filter(|(key, value)| *key != PARTIAL && !is_mark(value));
+            Value::Object(known.map(|(key, value)| (key.clone(), without_marks(value))).collect())
+        }
+        Value::Array(items) => {
+            let known = items.iter().filter(|item| {
+                !is_mark(item) && item.as_object().is_none_or(|fields| !fields.values().any(is_mark))
+            });
+            Value::Array(known.map(without_marks).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 /// Marks everything but metadata: there may be more of it.
 fn partly(object: &mut Value) {
     let Some(fields) = object.as_object_mut() else { return };

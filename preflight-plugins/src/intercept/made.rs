@@ -226,6 +226,22 @@ impl Made<'_, '_> {
     }
 }
 
+/// Whether all pods are made right after the workload is applied. Else they come one by one, as those before get ready.
+fn at_once(planned: &Planned) -> bool {
+    let spec = &planned.effective["spec"];
+    let fresh = matches!(planned.live, Live::Absent);
+    match planned.object.kind() {
+        "Deployment" | "DaemonSet" => fresh || spec["replicas"].as_u64().is_none_or(|replicas| replicas < 2),
+        "StatefulSet" => {
+            let one = spec["replicas"].as_u64().is_none_or(|replicas| replicas < 2);
+            one || (fresh && spec["podManagementPolicy"] == "Parallel")
+        }
+        "Job" => spec["completions"].as_u64() == spec["parallelism"].as_u64(),
+        "CronJob" => false,
+        _ => true,
+    }
+}
+
 fn marked(value: &Value) -> Value {
     let mut value = value.clone();
     mark(&mut value);
@@ -337,6 +353,7 @@ fn request<'a>(
         old: None,
         labels: vec![Labels::new()],
         by_controller: true,
+        at_once: at_once(planned),
         user: None,
         changed: None,
         lands_anyway,

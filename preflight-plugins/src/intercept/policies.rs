@@ -188,11 +188,15 @@ pub(crate) enum Force {
 }
 
 impl Pair {
-    /// Whether it is there, as it is here, when a request is made. Controllers ask again until they succeed, or for ever.
+    /// Whether it is there, as it is here, when a request is made.
     #[cfg(feature = "admission")]
     pub(crate) fn force(&self, request: &Request<'_>) -> Force {
         if request.by_controller {
-            return if self.until.is_none() { Force::Yes } else { Force::No };
+            return match (self.from, self.until) {
+                (None, None) => Force::Yes,
+                (Some(_), None) => Force::Perhaps,
+                (_, Some(_)) => Force::No,
+            };
         }
         match (self.from, self.until) {
             (Some(from), _) if from >= request.position => Force::No,

@@ -45,6 +45,8 @@ pub(crate) struct Request<'a> {
     pub(crate) labels: Vec<Labels>,
     /// Whether a controller makes it, again and again until it succeeds.
     pub(crate) by_controller: bool,
+    /// Whether all of its kind are made right after the workload is applied.
+    pub(crate) at_once: bool,
     /// Who asks, as `userInfo` says it, where that is known.
     pub(crate) user: Option<Value>,
     /// Why it is not known what becomes of the object before it is looked at, if it is not.
@@ -244,6 +246,7 @@ pub(crate) async fn requests<'a>(
             old: old.as_ref().map(of_live),
             labels: seen.clone(),
             by_controller: false,
+            at_once: true,
             user: None,
             changed: None,
             lands_anyway: None,
@@ -313,6 +316,7 @@ async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
         labels: vec![old.as_ref().map(labels::of).unwrap_or_default()],
         old: old.as_ref().map(of_live),
         by_controller: false,
+        at_once: true,
         user: None,
         changed: None,
         lands_anyway: None,

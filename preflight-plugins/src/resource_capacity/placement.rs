@@ -16,6 +16,7 @@ use super::{
     AUTOSCALING_MAXIMUM, CLASS_MISSING, LIMIT_RANGE, PREEMPTION, QUOTA_EXCEEDED, REQUESTED_OVER_THRESHOLD,
     UNSCHEDULABLE, autoscalers, config_maps, objects, volumes,
 };
+use crate::admitted::AdmittedPods;
 use crate::capacity::admit::{Refusal, Rules};
 use crate::capacity::reason::{Histogram, Reason};
 use crate::capacity::scene::Hitch;
@@ -64,13 +65,16 @@ pub(super) async fn examine(
     let no_scalers = Scalers::default();
     let mut all = Vec::new();
     let mut unclear: Vec<Unclear> = Vec::new();
-    for planned in release.objects() {
+    // What a sidecar requests, or a toleration lets in, counts as it will be.
+    let admitted = context.provided::<AdmittedPods>().await;
+    for (position, planned) in release.objects().iter().enumerate() {
         match wanted(
             planned,
             release.method(),
             &rules,
             pods.as_ref().unwrap_or(&none),
             scalers.as_ref().unwrap_or(&no_scalers),
+            admitted.as_ref().and_then(|admitted| admitted.of(position)),
         ) {
             Ok(Some(mut wanted)) => {
                 too_early(&mut wanted, release);

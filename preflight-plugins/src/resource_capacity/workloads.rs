@@ -109,6 +109,29 @@ impl Kind {
     }
 }
 
+/// The template with what admission makes of its pods. The volumes of claim templates are looked at by themselves.
+fn as_admitted(template: &Value, pod: &Value, claims: &Value) -> Value {
+    let mut template = template.clone();
+    template["spec"] = pod["spec"].clone();
+    let claimed = |volume: &Value| {
+        let mut names = claims.as_array().into_iter().flatten().map(|claim| &claim["metadata"]["name"]);
+        names.any(|name| *name == volume["name"])
+    };
+    if let Some(volumes) = template["spec"]["volumes"].as_array_mut() {
+        volumes.retain(|volume| !claimed(volume));
+    }
+    // What controllers add they add to every pod.
+    for (key, value) in pod["metadata"]["labels"].as_object().into_iter().flatten() {
+        let added = ["pod-template-hash", "controller-revision-hash", "controller-uid", "job-name"]
+            .contains(&key.as_str())
+            || key.starts_with("batch.kubernetes.io/");
+        if !added {
+            template["metadata"]["labels"][key] = value.clone();
+        }
+    }
+    template
+}
+
 /// What cannot be told of a workload.
 pub(super) struct Unclear {
     pub(super) why: String,
@@ -122,6 +145,7 @@ pub(super) fn wanted(
     rules: &Rules,
     pods: &Listed<Pod>,
     scalers: &Scalers,
+    admitted: Option<&Value>,
 ) -> Result<Option<Wanted>, Unclear> {
     let object = &planned.object;
     // Those of a CronJob come later.
@@ -154,6 +178,8 @@ pub(super) fn wanted(
         _ => None,
     };
     let template = if object.kind() == "Pod" { &merged } else { &spec["template"] };
+    let changed = admitted.map(|pod| as_admitted(template, pod, &spec["volumeClaimTemplates"]));
+    let template = changed.as_ref().unwrap_or(template);
     let daemon = object.kind() == "DaemonSet";
     let unreadable = |error: serde_json::Error| Unclear {
         why: format!("the pods of {} cannot be read: {error}", object.id()),

@@ -1,5 +1,6 @@
 //! Whether what was applied has landed: accepted, rolled out, bound.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -9,6 +10,9 @@ use crate::apply::Applied;
 
 /// How long nothing may change before it counts as standing still.
 const STAND_STILL: Duration = Duration::from_secs(5);
+
+/// How many warnings of the cluster are told.
+const WARNINGS: usize = 3;
 
 /// What became of a release.
 #[derive(Debug, Clone)]
@@ -44,10 +48,28 @@ pub async fn settle(api: &Api, applied: &[Applied], patience: Duration) -> Landi
             (before, since) = (open.clone(), Instant::now());
         }
         if since.elapsed() > STAND_STILL || Instant::now() > until {
+            open.extend(warnings(api, applied).await);
             return Landing { landed: false, why: open };
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// What the cluster warns of in the namespaces of what was applied.
+async fn warnings(api: &Api, applied: &[Applied]) -> Vec<String> {
+    let namespaces = applied.iter().filter_map(|applied| applied.object["metadata"]["namespace"].as_str());
+    let mut told = Vec::new();
+    for namespace in namespaces.collect::<BTreeSet<_>>() {
+        let events = api.items(&format!("/api/v1/namespaces/{namespace}/events")).await;
+        for event in events.iter().filter(|event| event["type"] == "Warning") {
+            let text = |key: &str| event[key].as_str().unwrap_or_default();
+            let warning = format!("{}: {}", text("reason"), text("message"));
+            if told.len() < WARNINGS && !told.contains(&warning) {
+                told.push(warning);
+            }
+        }
+    }
+    told
 }
 
 fn name(object: &Value) -> String {

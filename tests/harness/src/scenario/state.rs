@@ -43,6 +43,9 @@ pub(super) async fn make_cluster_with(
     if objects.iter().any(|object| object["kind"] == "ValidatingAdmissionPolicy") {
         await_policies(api).await?;
     }
+    if objects.iter().any(|object| object["kind"] == "MutatingAdmissionPolicy") {
+        await_mutations(api).await?;
+    }
     for quota in applied.iter().filter(|done| done.object["kind"] == "ResourceQuota") {
         await_quota(api, &quota.object).await?;
     }
@@ -107,6 +110,38 @@ async fn await_policies(api: &Api) -> io::Result<()> {
     };
     let why = "the API server does not go by the policies that were made";
     poll(PATIENCE, refused).await.ok_or_else(|| io::Error::other(why))
+}
+
+/// The same for policies that change objects, which are taken up by themselves.
+async fn await_mutations(api: &Api) -> io::Result<()> {
+    let name = format!("sentinel-{}", jiff::Timestamp::now().as_nanosecond());
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": name},
+        "spec": {
+            "reinvocationPolicy": "Never",
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
+                "resourceNames": [name]}]},
+            "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {
+                "expression": "Object{metadata: Object.metadata{labels: {'seen': 'yes'}}}"}}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": name}, "spec": {"policyName": name},
+    });
+    for object in [policy, binding] {
+        api.create(&object).await.map_err(other)?;
+    }
+    let probe = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"},
+    });
+    let changed = async || {
+        let made = api.dry_run(&probe).await.ok()?;
+        (made["metadata"]["labels"]["seen"] == "yes").then_some(())
+    };
+    let why = "the API server does not go by the mutating policies that were made";
+    poll(PATIENCE, changed).await.ok_or_else(|| io::Error::other(why))
 }
 
 /// Makes a policy that matches nothing and stays, with a binding, without which it does not count. When the last bound

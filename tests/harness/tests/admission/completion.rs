@@ -6,7 +6,7 @@ use std::io::Write as _;
 use fastrand::Rng;
 use libtest_mimic::Failed;
 use preflight_harness::{ControlPlane, number};
-use preflight_plugins::effective::{MAYBE, PARTIAL, Surroundings, UNKNOWN, created};
+use preflight_plugins::effective::{MAYBE, PARTIAL, Surroundings, UNKNOWN, created, differences};
 use serde_json::{Value, json};
 
 use super::{CASES, SEED, TOLD, objects};
@@ -16,7 +16,7 @@ pub fn completion(plane: &ControlPlane) -> Result<(), Failed> {
     let cases = number("PREFLIGHT_CASES")?.map_or(Ok(CASES / 2), usize::try_from)?;
     let mut rng = Rng::with_seed(seed);
     let mut kinds = BTreeMap::<String, usize>::new();
-    let (mut wrong, mut partial, mut fields) = (Vec::new(), 0, 0);
+    let (mut wrong, mut open, mut fields) = (Vec::new(), 0, 0);
     plane.runtime().block_on(async {
         let api = plane.api();
         for object in [
@@ -30,8 +30,8 @@ pub fn completion(plane: &ControlPlane) -> Result<(), Failed> {
             let theirs = api.dry_run(&object).await.map_err(|error| format!("{object}: {error}"))?;
             *kinds.entry(object["kind"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
             let ours = created(&object, Surroundings::default());
-            let mut differences = Vec::new();
-            compare(&ours, &theirs, "", &mut differences, &mut partial, &mut fields);
+            let differences = differences(&ours, &theirs);
+            count(&ours, &mut fields, &mut open);
             if !differences.is_empty() {
                 wrong.push(format!("{object}\n  {}", differences.join("\n  ")));
             }
@@ -40,7 +40,7 @@ pub fn completion(plane: &ControlPlane) -> Result<(), Failed> {
     })?;
     writeln!(
         std::io::stdout(),
-        "seed {seed}: {cases} objects of {} kinds, {} otherwise; of {fields} fields {partial} are open",
+        "seed {seed}: {cases} objects of {} kinds, {} otherwise; of {fields} fields {open} are open",
         kinds.len(),
         wrong.len()
     )?;
@@ -51,39 +51,16 @@ pub fn completion(plane: &ControlPlane) -> Result<(), Failed> {
     Err(format!("seed {seed}: {} disagreements\n{told}", wrong.len()).into())
 }
 
-fn compare(
-    ours: &Value,
-    theirs: &Value,
-    path: &str,
-    wrong: &mut Vec<String>,
-    open: &mut usize,
-    fields: &mut usize,
-) {
+/// Counts fields, and those that are left open.
+fn count(value: &Value, fields: &mut usize, open: &mut usize) {
     *fields += 1;
-    match (ours, theirs) {
-        (Value::String(text), _) if text == UNKNOWN || text == MAYBE => *open += 1,
-        (Value::Object(ours), Value::Object(theirs)) => {
-            let partial = ours.contains_key(PARTIAL);
-            *open += usize::from(partial);
-            for (key, own) in ours.iter().filter(|(key, _)| *key != PARTIAL) {
-                match theirs.get(key) {
-                    // Of an empty object there is nothing to manage.
-                    None if key == "managedFields" => {}
-                    None if *own == *MAYBE => *open += 1,
-                    Some(their) => compare(own, their, &format!("{path}.{key}"), wrong, open, fields),
-                    None => wrong.push(format!("{path}.{key} is not there: {own}")),
-                }
-            }
-            for (key, their) in theirs.iter().filter(|(key, _)| !partial && !ours.contains_key(*key)) {
-                wrong.push(format!("{path}.{key} is missing: {their}"));
-            }
+    match value {
+        Value::Object(all) => {
+            *open += usize::from(all.contains_key(PARTIAL));
+            all.values().for_each(|value| count(value, fields, open));
         }
-        (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
-            for (at, (own, their)) in ours.iter().zip(theirs).enumerate() {
-                compare(own, their, &format!("{path}[{at}]"), wrong, open, fields);
-            }
-        }
-        _ if ours == theirs => {}
-        _ => wrong.push(format!("{path}: {ours} is {theirs}")),
+        Value::Array(items) => items.iter().for_each(|item| count(item, fields, open)),
+        Value::String(text) => *open += usize::from(text == UNKNOWN || text == MAYBE),
+        _ => {}
     }
 }
