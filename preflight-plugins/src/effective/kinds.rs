@@ -128,10 +128,8 @@ pub(super) fn fill(object: &mut Value) {
             object["status"] =
                 json!({"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0});
         }
-        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => {
-            if object["rules"].is_null() {
-                object[PARTIAL] = true.into();
-            }
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") if object["rules"].is_null() => {
+            object[PARTIAL] = true.into();
         }
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
             each(object, "subjects", |subject| {
