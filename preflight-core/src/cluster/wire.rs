@@ -75,6 +75,11 @@ impl Wire {
         &self.server
     }
 
+    /// Whether answers are recorded.
+    pub(crate) const fn is_recorded(&self) -> bool {
+        self.recorder.is_some()
+    }
+
     /// The client, as soon as the credentials are had. No request is made.
     pub(crate) async fn line(&self) -> Result<Line, ClusterError> {
         self.dialed.clone().await.map_err(|failure| connect_error(failure, ""))

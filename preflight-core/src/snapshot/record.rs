@@ -10,10 +10,10 @@ use super::Asked;
 use super::mask::mask;
 use super::resources::Plurals;
 use super::store::{
-    API_VERSION, Header, KIND, Refused, Store, Text, cluster_wide, review_key, selected_list, text,
+    API_VERSION, Header, KIND, Refused, SCHEMAS, Store, Text, cluster_wide, review_key, selected_list, text,
 };
 use super::yaml_out::to_yaml;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, OPENAPI, Schemas};
 
 /// Records what an API server answers, for a snapshot. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -47,11 +47,18 @@ impl Recorder {
             state.store.header.readyz = Some(Text { code, body });
             return;
         }
+        if let (Some(of), 200) = (path.strip_prefix(OPENAPI).and_then(|rest| rest.strip_prefix('/')), code) {
+            return state.schemas(of, body);
+        }
         let Ok(value) = serde_json::from_slice::<Value>(body) else {
             return;
         };
         match (asked.method.as_str(), path, code) {
             ("GET", "/version", 200) => state.store.header.version = Some(value),
+            ("GET", OPENAPI, 200) => {
+                let paths = value["paths"].as_object().into_iter().flatten();
+                state.store.header.schemas = paths.map(|(path, _)| path.clone()).collect();
+            }
             ("GET", "/api" | "/apis", 200) => state.discovery(path, value),
             ("POST", _, 200..=299) => state.review(asked, &value),
             ("GET", _, 200) => state.objects(asked, path, value),
@@ -79,7 +86,8 @@ impl Recorder {
             ..state.store.header.clone()
         };
         write_document(&serde_json::to_value(header)?, to)?;
-        for document in state.store.discovery.values().chain(&state.reviews) {
+        let schemas = state.store.schemas.values();
+        for document in state.store.discovery.values().chain(schemas).chain(&state.reviews) {
             write_document(document, to)?;
         }
         for object in state.store.objects.values().flat_map(BTreeMap::values) {
@@ -96,6 +104,17 @@ impl State {
         }
         self.plurals.learn(&value);
         self.store.discovery.insert(if path == "/api" { "/api" } else { "/apis" }, value);
+    }
+
+    /// Names and types of fields are kept, and nothing of what they are for.
+    fn schemas(&mut self, path: &str, body: &[u8]) {
+        let schemas = serde_json::from_slice::<Schemas>(body).and_then(serde_json::to_value);
+        if let Ok(mut schemas) = schemas {
+            schemas["apiVersion"] = API_VERSION.into();
+            schemas["kind"] = SCHEMAS.into();
+            schemas["path"] = path.into();
+            self.store.schemas.insert(path.to_owned(), schemas);
+        }
     }
 
     fn review(&mut self, asked: &Asked, answer: &Value) {

@@ -32,16 +32,23 @@ struct Trial<'a> {
     instead: Option<Write>,
 }
 
-/// What came of trying the release out: which pods are taken, by the place of their workload.
+/// What came of trying the release out: which pods are taken, by the place of their workload, and which objects were
+/// decoded.
 #[derive(Debug, Default)]
 pub(super) struct Trials {
     taken: BTreeSet<usize>,
+    decoded: BTreeSet<usize>,
 }
 
 impl Trials {
     /// Whether a Pod of this object was tried and taken.
     pub(super) fn takes_pods_of(&self, planned: &Planned) -> bool {
         self.taken.contains(&key(planned))
+    }
+
+    /// Whether the API server itself has said whether it can decode this object.
+    pub(super) fn decoded(&self, planned: &Planned) -> bool {
+        self.decoded.contains(&key(planned))
     }
 }
 
@@ -81,6 +88,9 @@ pub(super) async fn examine(
     let mut telling = Telling::new(check, release.method());
     let mut trials_done = Trials::default();
     for (trial, answer) in trials.iter().zip(answers) {
+        if trial.template.is_none() && answer.as_ref().is_ok_and(|tried| is_decoded(tried, &touches)) {
+            trials_done.decoded.insert(key(trial.planned));
+        }
         match answer {
             Ok(Tried::Accepted { warnings, .. }) => {
                 telling.accepted(trial, &warnings);
@@ -100,6 +110,18 @@ pub(super) async fn examine(
     }
     telling.conclude(setting, &not_tried);
     trials_done
+}
+
+/// Whether it was decoded, or refused because it could not be. Permissions come before that, everything else after.
+fn is_decoded(tried: &Tried, touches: &Touches) -> bool {
+    match tried {
+        Tried::Accepted { .. } => true,
+        Tried::Refused(refusal) => match meaning(refusal, touches) {
+            Meaning::NotAllowed | Meaning::Undecided => false,
+            _ => matches!(refusal.code, 400 | 403 | 409 | 422 | 500),
+        },
+        _ => false,
+    }
 }
 
 /// Why nothing can be tried as the one who deploys.

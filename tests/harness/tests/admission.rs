@@ -3,6 +3,10 @@
 //! `PREFLIGHT_SEED=NUMBER` makes other ones, `PREFLIGHT_CASES=5000` more of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "admission/changes.rs"]
+mod changes;
+#[path = "admission/fields.rs"]
+mod fields;
 #[path = "admission/pods.rs"]
 mod pods;
 
@@ -29,7 +33,14 @@ const FORBIDDEN: &str = " is forbidden: ";
 
 fn main() -> std::process::ExitCode {
     let test: Test = Box::new(|plane| pod_security(plane));
-    run_tests(Options { bare: true }, [("pod_security_says_what_the_api_server_says", test)])
+    let decoding: Test = Box::new(|plane| fields::fields(plane));
+    run_tests(
+        Options { bare: true },
+        [
+            ("pod_security_says_what_the_api_server_says", test),
+            ("fields_are_decoded_as_by_the_api_server", decoding),
+        ],
+    )
 }
 
 fn pod_security(plane: &ControlPlane) -> Result<(), Failed> {
