@@ -37,6 +37,7 @@ fn schemas() -> Schemas {
             "x-kubernetes-group-version-kind": [{"group": "example", "version": "v1", "kind": "Thing"}],
             "properties": {
                 "apiVersion": {"type": "string"}, "kind": {"type": "string"},
+                "metadata": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
                 "spec": to("io.k8s.api.example.v1.ThingSpec"),
                 "free": machinery("runtime.RawExtension"), "odd": {"type": "object"},
                 "empty": to("io.k8s.api.example.v1.BasicSchedulingPolicy"),
@@ -184,6 +185,13 @@ fn server_side_apply_takes_no_item_twice() {
         ["! spec.ports[0]", "! spec.words[0]"]
     );
     assert!(of_spec(Face::Apply, json!({"ports": [{}]})).is_empty(), "one of the keys has a default");
+}
+
+#[test]
+fn server_side_apply_takes_no_managed_fields() {
+    let of = |face| found(face, json!({"metadata": {"managedFields": []}}));
+    assert_eq!(of(Face::Apply), ["! metadata.managedFields"]);
+    assert!(of(CREATE).is_empty());
 }
 
 #[test]

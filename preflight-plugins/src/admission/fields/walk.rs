@@ -53,6 +53,7 @@ pub fn problems(
     let mut walk =
         Walk { schemas, face, is_nested: false, in_list: false, trail: Vec::new(), found: Vec::new() };
     walk.value(schema, object, &FieldPath::root());
+    walk.managed_fields(object);
     Some(walk.found)
 }
 
@@ -118,6 +119,17 @@ impl<'a> Walk<'a> {
                 _ => self.mistyped(value, path, "a mapping"),
             },
             Type::Nested(nested) => self.nested(nested, value, path),
+        }
+    }
+
+    /// Server-side apply takes no object that says whose its fields are
+    /// (`staging/src/k8s.io/apimachinery/pkg/util/managedfields/internal/structuredmerge.go`, v1.36).
+    fn managed_fields(&mut self, object: &Value) {
+        if self.face == Face::Apply && object["metadata"]["managedFields"].is_array() {
+            let found = "written".to_owned();
+            let what = What::Type { found, expected: "left out: server-side apply takes none" };
+            self.trail = vec!["metadata", "managedFields"];
+            self.tell(&FieldPath::of("metadata.managedFields"), what);
         }
     }
 
