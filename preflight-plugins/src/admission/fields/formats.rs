@@ -36,7 +36,8 @@ pub(super) fn quantity(value: &Value) -> Reads {
     match value {
         // However a number is written, it is one.
         Value::Number(_) => Reads::Yes,
-        Value::String(text) if text.chars().any(|c| c.is_whitespace() && c != ' ') => Reads::Unsure,
+        // Line ends and the like are escaped in JSON, and what is escaped is no quantity; other blanks than that are cut off.
+        Value::String(text) if text.chars().any(|c| c.is_whitespace() && !c.is_ascii()) => Reads::Unsure,
         Value::String(text) => quantity_text(text.trim_matches(' ')),
         _ => Reads::No,
     }
@@ -165,7 +166,8 @@ mod tests {
         for (value, reads) in [(json!(0.5), Reads::Yes), (json!(true), Reads::No), (json!([1]), Reads::No)] {
             assert_eq!(quantity(&value), reads, "{value}");
         }
-        assert_eq!(quantity(&json!("1\t")), Reads::Unsure);
+        assert_eq!(quantity(&json!("1\n")), Reads::No);
+        assert_eq!(quantity(&json!("1\u{a0}")), Reads::Unsure);
     }
 
     #[test]

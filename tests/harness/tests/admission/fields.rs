@@ -190,8 +190,9 @@ impl Counts {
     fn take(&mut self, done: Option<Done>) -> Result<(), Failed> {
         let Some((answer, case)) = done.transpose()? else { return Ok(()) };
         let error = answer.err();
-        if let Some(error) = error.as_ref().filter(|error| error.code == 0) {
-            return Err(format!("case {}: {error}", case.number).into());
+        let is_silent = |error: &&ApiError| error.code == 0 && case.face != Face::Patch;
+        if let Some(error) = error.as_ref().filter(is_silent) {
+            return Err(format!("case {} {:?}: {}: {error}", case.number, case.face, case.object).into());
         }
         if error.as_ref().is_some_and(is_of_merging) {
             self.beside += 1;
@@ -255,10 +256,12 @@ fn is_of_decoding(error: &ApiError, face: Face) -> bool {
     }
 }
 
-/// Whether a patch was refused because lists could not be merged; kubectl fails at that too, before it sends anything.
+/// Whether a patch was refused because lists could not be merged; kubectl fails at that too, before it sends anything. Where
+/// items are to be told apart by a mapping, the API server breaks off without an answer.
 fn is_of_merging(error: &ApiError) -> bool {
     let says = |text: &str| error.message.contains(text);
-    says("does not contain declared merge key")
+    error.code == 0
+        || says("does not contain declared merge key")
         || says("unable to find api field in struct")
         || says("list element types are not identical")
 }
