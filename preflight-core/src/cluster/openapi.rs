@@ -1,6 +1,6 @@
 //! The schemas of built-in kinds, as the API server itself tells them: `/openapi/v3`, one document for each group version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::{ClusterError, ClusterErrorKind};
+use super::resource::Resource;
 use super::session::{JSON, Session, decode, get};
 use super::wire::Reply;
 use crate::snapshot::Asked;
@@ -114,6 +115,32 @@ impl Schemas {
         self.component(reference.strip_prefix(COMPONENT)?).map(|(name, schema)| (Some(name), schema))
     }
 
+    /// Those that these kinds are made of, each reference in its shortest form.
+    pub(crate) fn of_kinds(&self, kinds: &BTreeSet<String>) -> Self {
+        let all = &self.components.schemas;
+        let is_wanted = |schema: &Schema| schema.kinds.iter().any(|own| kinds.contains(&*own.kind));
+        let mut open: Vec<&str> =
+            all.iter().filter(|(_, schema)| is_wanted(schema)).map(|(name, _)| name.as_str()).collect();
+        let mut schemas = BTreeMap::new();
+        while let Some((name, schema)) = open.pop().and_then(|name| self.component(name)) {
+            if schemas.contains_key(name) {
+                continue;
+            }
+            let mut schema = schema.clone();
+            schema.shorten();
+            schema.refers_to(&mut |reference| {
+                open.extend(all.get_key_value(reference).map(|(name, _)| name.as_str()));
+            });
+            // Schemas inside of definitions stand for themselves where nothing refers to them.
+            if name.contains("JSONSchemaPropsOr") {
+                let whole = name.rsplit_once("Or").map(|(whole, _)| whole).unwrap_or_default();
+                open.extend(all.get_key_value(whole).map(|(name, _)| name.as_str()));
+            }
+            schemas.insert(name.to_owned(), schema);
+        }
+        Self { components: Components { schemas } }
+    }
+
     /// The component of that name.
     #[must_use]
     pub fn component(&self, name: &str) -> Option<(&str, &Schema)> {
@@ -122,6 +149,28 @@ impl Schemas {
 }
 
 impl Schema {
+    /// Writes references as such.
+    fn shorten(&mut self) {
+        if let ([one], None) = (self.all_of.as_slice(), &self.reference)
+            && one.reference.is_some()
+        {
+            self.reference.clone_from(&one.reference);
+            self.all_of.clear();
+        }
+        let below = self.properties.values_mut().chain(self.additional_properties.as_deref_mut());
+        below.chain(self.items.as_deref_mut()).for_each(Self::shorten);
+    }
+
+    /// Tells the components that it refers to.
+    fn refers_to(&self, tell: &mut impl FnMut(&str)) {
+        if let Some(name) = self.reference.as_deref().and_then(|reference| reference.strip_prefix(COMPONENT))
+        {
+            tell(name);
+        }
+        let below = self.properties.values().chain(self.additional_properties.as_deref());
+        below.chain(self.items.as_deref()).chain(&self.all_of).for_each(|schema| schema.refers_to(tell));
+    }
+
     /// The field whose name is nearest to `name`, where one is near enough to have been meant.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&str> {
@@ -149,12 +198,12 @@ pub(super) type Urls = Arc<BTreeMap<String, String>>;
 
 impl Session {
     /// The document of a group version.
-    pub(super) async fn schemas(
-        self: &Arc<Self>,
-        group: &str,
-        version: &str,
-    ) -> Result<Arc<Schemas>, ClusterError> {
+    pub(super) async fn schemas(self: &Arc<Self>, of: &Resource) -> Result<Arc<Schemas>, ClusterError> {
+        let (group, version) = (&*of.group, &*of.version);
         let key = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+        if let Some(recorder) = self.wire.recorder() {
+            recorder.needs_schema(&key, &of.kind);
+        }
         let session = Arc::clone(self);
         let wanted = key.clone();
         let ask = move || async move { session.read_schemas(&wanted).await.map(Arc::new) }.boxed();
@@ -246,6 +295,16 @@ mod tests {
         assert!(spec.properties["labels"].additional_properties.is_some());
         assert!(schemas.of_kind("apps", "v1", "StatefulSet").is_none());
         assert!(schemas.of_kind("", "v1", "A").is_none(), "there are two of them");
+    }
+
+    #[test]
+    fn what_kinds_are_made_of_is_kept_and_nothing_else() {
+        let kept = schemas().of_kinds(&["Deployment".to_owned()].into());
+        let names: Vec<_> = kept.components.schemas.keys().map(String::as_str).collect();
+        assert_eq!(names, ["Spec", "io.k8s.api.apps.v1.Deployment"]);
+        let (_, deployment) = kept.of_kind("apps", "v1", "Deployment").unwrap();
+        let spec = &deployment.properties["spec"];
+        assert!(spec.all_of.is_empty() && kept.resolve(spec).unwrap().0 == Some("Spec"));
     }
 
     #[test]

@@ -240,20 +240,21 @@ impl Reader {
         self.session.discover().await
     }
 
-    /// The schemas of a group version, as the API server tells them in `/openapi/v3`.
+    /// The schemas of a kind and of the others of its group version, as the API server tells them in `/openapi/v3`. A snapshot
+    /// holds only those of the kind.
     ///
     /// # Errors
     /// They cannot be read, it tells none, or the plugin did not declare that it reads them.
-    pub async fn schemas(&self, group: &str, version: &str) -> Result<Arc<Schemas>, ClusterError> {
+    pub async fn schemas(&self, of: &Resource) -> Result<Arc<Schemas>, ClusterError> {
         self.declared(OPENAPI, |read| *read.of() == ReadOf::Schemas)?;
-        self.session.schemas(group, version).await
+        self.session.schemas(of).await
     }
 
     /// Whether what is read is kept for a snapshot. Then it is worth reading what only a snapshot needs: nothing can be
     /// tried out on one.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
-        self.session.wire.is_recorded()
+        self.session.wire.recorder().is_some()
     }
 
     /// One object by name, or `None` if there is none. Of Secrets, only the metadata.

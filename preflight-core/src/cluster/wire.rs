@@ -75,9 +75,9 @@ impl Wire {
         &self.server
     }
 
-    /// Whether answers are recorded.
-    pub(crate) const fn is_recorded(&self) -> bool {
-        self.recorder.is_some()
+    /// What records the answers.
+    pub(crate) const fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
     }
 
     /// The client, as soon as the credentials are had. No request is made.

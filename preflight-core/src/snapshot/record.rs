@@ -1,6 +1,6 @@
 //! Recording what an API server answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,8 +25,12 @@ pub struct Recorder {
 struct State {
     store: Store,
     plurals: Plurals,
+    /// By the path of their document.
+    schemas: BTreeMap<String, Schemas>,
     /// Pages of lists under way, by path.
     pages: BTreeMap<String, Vec<Value>>,
+    /// Kinds whose schemas are needed, by the path of their document: `apis/apps/v1`.
+    kinds: BTreeMap<String, BTreeSet<String>>,
     /// Objects that came before discovery did.
     reviews: Vec<Value>,
 }
@@ -70,6 +74,12 @@ impl Recorder {
         }
     }
 
+    /// Takes note that the schema of a kind is needed: of a document, only what such kinds are made of is kept.
+    pub(crate) fn needs_schema(&self, document: &str, kind: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.kinds.entry(document.to_owned()).or_default().insert(kind.to_owned());
+    }
+
     /// Writes the snapshot of a cluster: a header, then plain objects, in an order that does not change.
     ///
     /// # Errors
@@ -86,9 +96,16 @@ impl Recorder {
             ..state.store.header.clone()
         };
         write_document(&serde_json::to_value(header)?, to)?;
-        let schemas = state.store.schemas.values();
-        for document in state.store.discovery.values().chain(schemas).chain(&state.reviews) {
+        for document in state.store.discovery.values().chain(&state.reviews) {
             write_document(document, to)?;
+        }
+        for (path, schemas) in &state.schemas {
+            let mut document =
+                serde_json::to_value(schemas.of_kinds(state.kinds.get(path).unwrap_or(&BTreeSet::new())))?;
+            document["apiVersion"] = API_VERSION.into();
+            document["kind"] = SCHEMAS.into();
+            document["path"] = path.clone().into();
+            write_document(&document, to)?;
         }
         for object in state.store.objects.values().flat_map(BTreeMap::values) {
             write_document(object, to)?;
@@ -108,12 +125,8 @@ impl State {
 
     /// Names and types of fields are kept, and nothing of what they are for.
     fn schemas(&mut self, path: &str, body: &[u8]) {
-        let schemas = serde_json::from_slice::<Schemas>(body).and_then(serde_json::to_value);
-        if let Ok(mut schemas) = schemas {
-            schemas["apiVersion"] = API_VERSION.into();
-            schemas["kind"] = SCHEMAS.into();
-            schemas["path"] = path.into();
-            self.store.schemas.insert(path.to_owned(), schemas);
+        if let Ok(schemas) = serde_json::from_slice::<Schemas>(body) {
+            self.schemas.insert(path.to_owned(), schemas);
         }
     }
 

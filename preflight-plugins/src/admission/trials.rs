@@ -10,6 +10,7 @@ use preflight_core::release::{Action, Live, Planned, Release, Serving};
 use preflight_core::{Apply, Examination, FieldPath, Method, Remediation, Subject};
 use serde_json::Value;
 
+use super::fields::is_strict;
 use super::pods::of_template;
 use super::refusals::{Meaning, Touches, meaning};
 use super::settings::DryRun;
@@ -178,6 +179,10 @@ fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>
                 Write::new(WriteKind::Create, PODS.path(Some(namespace)), "kube-controller-manager", pod);
             trials.push(Trial { planned, template: Some(made.path), write, instead: None });
         }
+    }
+    for trial in trials.iter_mut().filter(|trial| !is_strict(trial.planned, apply.method)) {
+        trial.write.drop_unknown_fields();
+        trial.instead.iter_mut().for_each(Write::drop_unknown_fields);
     }
     (trials, not_tried)
 }

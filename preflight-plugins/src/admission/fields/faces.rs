@@ -44,7 +44,7 @@ impl Face {
 
 /// Whether unknown fields are refused. Helm asks for no validation of fields, so that they are dropped; and Argo CD does
 /// not where it is told so.
-pub(super) fn is_strict(planned: &Planned, method: Method) -> bool {
+pub(in crate::admission) fn is_strict(planned: &Planned, method: Method) -> bool {
     const OPTIONS: &str = "argocd.argoproj.io/sync-options";
     let annotations = planned.object.annotations();
     let lenient = |(key, value): &(&str, &str)| *key == OPTIONS && value.contains("Validate=false");

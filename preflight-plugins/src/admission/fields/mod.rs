@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
-use preflight_core::cluster::{ClusterError, Reader, Schemas};
+use preflight_core::cluster::{ClusterError, Reader, Resource, Schemas};
 use preflight_core::release::{Planned, Release, Serving};
 use preflight_core::{Examination, Remediation, Rule, RuleCheck, Segment, Subject};
 
 pub use faces::Face;
-use faces::is_strict;
+pub(super) use faces::is_strict;
 pub use walk::{Problem, What, problems};
 
 use super::trials::Trials;
@@ -29,30 +29,26 @@ static BOTH: [&Rule; 2] = [&FIELD_UNKNOWN, &FIELD_TYPE];
 /// (`ServerSideFieldValidation` in `pkg/features/kube_features.go`, v1.25).
 const VALIDATES: u16 = 25;
 
-/// A group and its version.
-type GroupVersion<'a> = (&'a str, &'a str);
-
 pub(super) async fn examine(check: &Examination, cluster: &Reader, release: &Release, trials: &Trials) {
-    let built_in = |planned: &&Planned| matches!(&planned.serving, Serving::Cluster(resource) if is_built_in(&resource.group));
-    let all: Vec<&Planned> = release.objects().iter().filter(built_in).collect();
-    let tried = all.iter().filter(|planned| trials.decoded(planned)).count();
-    let open: Vec<(&Planned, Face)> = all
+    let all: Vec<(&Planned, &Resource)> =
+        release.objects().iter().filter_map(|planned| Some((planned, built_in(planned)?))).collect();
+    let tried = all.iter().filter(|(planned, _)| trials.decoded(planned)).count();
+    let open: Vec<(&Planned, &Resource, Face)> = all
         .iter()
-        .filter(|planned| !trials.decoded(planned))
-        .filter_map(|planned| Some((*planned, Face::of(planned, release.method())?)))
+        .filter(|(planned, _)| !trials.decoded(planned))
+        .filter_map(|(planned, of)| Some((*planned, *of, Face::of(planned, release.method())?)))
         .collect();
     // What is tried out here cannot be tried out on a snapshot.
-    let recorded = all.iter().copied().filter(|_| cluster.is_recorded());
-    let wanted: BTreeSet<GroupVersion<'_>> =
-        open.iter().map(|(planned, _)| *planned).chain(recorded).map(group_version).collect();
-    let asking = wanted.iter().map(|(group, version)| cluster.schemas(group, version));
-    let schemas: BTreeMap<_, _> = wanted.iter().copied().zip(join_all(asking).await).collect();
+    let recorded = all.iter().filter(|_| cluster.is_recorded()).map(|(_, of)| *of);
+    let wanted: BTreeSet<&Resource> = open.iter().map(|(_, of, _)| *of).chain(recorded).collect();
+    let asking = join_all(wanted.iter().map(|of| cluster.schemas(of))).await;
+    let schemas: BTreeMap<&Resource, _> = wanted.into_iter().zip(asking).collect();
     let mut telling =
         Telling { check, unknown: check.rule(&FIELD_UNKNOWN), mistyped: check.rule(&FIELD_TYPE) };
     let validates = open.is_empty() || telling.validates(cluster).await;
     let mut read = 0;
-    for (planned, face) in open.into_iter().filter(|_| validates) {
-        let Some(schemas) = schemas.get(&group_version(planned)) else { continue };
+    for (planned, of, face) in open.into_iter().filter(|_| validates) {
+        let Some(schemas) = schemas.get(of) else { continue };
         let Some(problems) = telling.problems(planned, face, schemas) else { continue };
         read += 1;
         let strict = is_strict(planned, release.method());
@@ -63,8 +59,12 @@ pub(super) async fn examine(check: &Examination, cluster: &Reader, release: &Rel
     telling.conclude(tried, read);
 }
 
-fn group_version(planned: &Planned) -> GroupVersion<'_> {
-    (planned.object.group(), planned.object.version())
+/// The kind of an object, where it is one of Kubernetes' own.
+fn built_in(planned: &Planned) -> Option<&Resource> {
+    match &planned.serving {
+        Serving::Cluster(resource) if is_built_in(&resource.group) => Some(resource),
+        _ => None,
+    }
 }
 
 struct Telling<'a> {

@@ -189,9 +189,10 @@ fn server_side_apply_takes_no_item_twice() {
 
 #[test]
 fn server_side_apply_takes_no_managed_fields() {
-    let of = |face| found(face, json!({"metadata": {"managedFields": []}}));
-    assert_eq!(of(Face::Apply), ["! metadata.managedFields"]);
-    assert!(of(CREATE).is_empty());
+    let of = |face, fields: Value| found(face, json!({"metadata": {"managedFields": fields}}));
+    assert_eq!(of(Face::Apply, json!([])), ["! metadata.managedFields"]);
+    assert!(of(Face::Apply, json!([null])).is_empty());
+    assert!(of(CREATE, json!([])).is_empty());
 }
 
 #[test]

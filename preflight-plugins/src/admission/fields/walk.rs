@@ -125,7 +125,9 @@ impl<'a> Walk<'a> {
     /// Server-side apply takes no object that says whose its fields are
     /// (`staging/src/k8s.io/apimachinery/pkg/util/managedfields/internal/structuredmerge.go`, v1.36).
     fn managed_fields(&mut self, object: &Value) {
-        if self.face == Face::Apply && object["metadata"]["managedFields"].is_array() {
+        let entries = object["metadata"]["managedFields"].as_array();
+        // Where one of them is none, it counts as if nothing were written.
+        if self.face == Face::Apply && entries.is_some_and(|all| all.iter().all(Value::is_object)) {
             let found = "written".to_owned();
             let what = What::Type { found, expected: "left out: server-side apply takes none" };
             self.trail = vec!["metadata", "managedFields"];

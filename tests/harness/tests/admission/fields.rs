@@ -276,9 +276,11 @@ fn same_place(words: &str, found: &[Problem]) -> bool {
             .filter_map(|rest| rest.split_once('"'))
             .map(|(path, _)| path.to_owned())
             .collect();
-        let sure = || found.iter().filter(|problem| !matches!(problem.what, What::Doubt(_)));
-        let ours: BTreeSet<String> = sure().map(go_path).collect();
-        return sure().all(|problem| matches!(problem.what, What::Unknown { .. })) && told == ours;
+        let is_sure = |problem: &&Problem| !matches!(problem.what, What::Doubt(_));
+        let sure: BTreeSet<String> = found.iter().filter(is_sure).map(go_path).collect();
+        let ours: BTreeSet<String> = found.iter().map(go_path).collect();
+        let mistyped = found.iter().any(|problem| matches!(problem.what, What::Type { .. }));
+        return !mistyped && told.is_superset(&sure) && told.is_subset(&ours);
     }
     let mistyped = || found.iter().filter(|problem| matches!(problem.what, What::Type { .. }));
     if let Some((_, rest)) = words.split_once("into Go struct field ") {
