@@ -223,7 +223,10 @@ fn writes(planned: &Planned, apply: &Apply) -> Result<Option<(Write, Option<Writ
     match (&planned.live, planned.action) {
         (_, Action::Unchanged) => Ok(None),
         (Live::Unknown(_), _) => Err("what is there could not be looked at"),
-        (Live::Absent, _) => Ok(Some((Write::new(WriteKind::Create, list, manager, body), None))),
+        (Live::Absent, _) => {
+            let body = if by_kubectl { patch::without_nulls(body) } else { body };
+            Ok(Some((Write::new(WriteKind::Create, list, manager, body), None)))
+        }
         // `kubectl create` refuses whatever is there, and that is told elsewhere.
         (Live::Present(_), _) if apply.method == Method::Create => Ok(None),
         (Live::Present(live), _) => {
