@@ -32,12 +32,12 @@ pub(super) enum Type<'a> {
     Nested(Nested),
 }
 
-/// Fields of a CustomResourceDefinition's schema that read what they hold themselves, and take unknown fields below.
+/// What may stand in the place of a schema in fields that read what they hold themselves, and take unknown fields below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Nested {
-    OrBool,
-    OrList,
-    OrTexts,
+    Bool,
+    List,
+    Texts,
 }
 
 /// The component of the schemas inside of CustomResourceDefinitions.
@@ -98,9 +98,9 @@ fn type_by_name<'a>(name: &str) -> Option<Type<'a>> {
     }
     match below("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.")? {
         "JSON" => Some(Type::Anything),
-        "JSONSchemaPropsOrBool" => Some(Type::Nested(Nested::OrBool)),
-        "JSONSchemaPropsOrArray" => Some(Type::Nested(Nested::OrList)),
-        "JSONSchemaPropsOrStringArray" => Some(Type::Nested(Nested::OrTexts)),
+        "JSONSchemaPropsOrBool" => Some(Type::Nested(Nested::Bool)),
+        "JSONSchemaPropsOrArray" => Some(Type::Nested(Nested::List)),
+        "JSONSchemaPropsOrStringArray" => Some(Type::Nested(Nested::Texts)),
         _ => None,
     }
 }

@@ -294,15 +294,15 @@ impl<'a> Walk<'a> {
         let outer = std::mem::replace(&mut self.is_nested, true);
         match (value, nested) {
             (Value::Object(fields), _) => self.fields(schema, fields, path),
-            (Value::Bool(_), Nested::OrBool) => {}
-            (_, Nested::OrBool) => self.mistyped(value, path, "a schema, or true or false"),
+            (Value::Bool(_), Nested::Bool) => {}
+            (_, Nested::Bool) => self.mistyped(value, path, "a schema, or true or false"),
             (Value::Array(items), _) => {
                 for (at, item) in items.iter().enumerate() {
                     let place = path.clone().index(at);
                     match (item, nested) {
-                        (Value::Null, _) | (Value::String(_), Nested::OrTexts) => {}
-                        (Value::Object(fields), Nested::OrList) => self.fields(schema, fields, &place),
-                        (_, Nested::OrList) => self.mistyped(item, &place, "a schema"),
+                        (Value::Null, _) | (Value::String(_), Nested::Texts) => {}
+                        (Value::Object(fields), Nested::List) => self.fields(schema, fields, &place),
+                        (_, Nested::List) => self.mistyped(item, &place, "a schema"),
                         _ => self.mistyped(item, &place, "a string"),
                     }
                 }
