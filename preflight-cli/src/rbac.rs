@@ -35,6 +35,9 @@ pub(crate) fn print(options: &Rbac, out: &mut impl Write) -> Result<u8, Problem>
             ReadOf::Path(path) => {
                 paths.insert(path);
             }
+            ReadOf::Schemas => {
+                paths.insert("/openapi/v3");
+            }
             ReadOf::AccessReviews => {
                 add(&mut rules, "authentication.k8s.io", "selfsubjectreviews", "create");
                 add(&mut rules, "authorization.k8s.io", "selfsubjectaccessreviews", "create");
@@ -119,7 +122,7 @@ fn write(
     let mut all: Vec<String> = Vec::new();
     for path in paths {
         all.push(format!("\"{path}\""));
-        if path.starts_with("/api") {
+        if path.starts_with("/api") || path.starts_with("/openapi") {
             all.push(format!("\"{path}/*\""));
         }
     }

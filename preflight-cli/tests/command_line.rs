@@ -277,6 +277,8 @@ fn the_role_holds_reads_and_reviews_alone() {
     let output = preflight(&["rbac", "-f", &storefront("manifests")]);
     let text = out(&output);
     assert!(text.contains("kind: ClusterRole") && text.contains("[\"statefulsets\"]"), "{text}");
+    let paths = text.lines().find(|line| line.contains("nonResourceURLs")).unwrap_or_default();
+    assert!(paths.contains("\"/openapi/v3\", \"/openapi/v3/*\""), "{paths}");
     for line in text.lines().filter(|line| line.contains("verbs:")) {
         assert!(
             ["[\"get\"]", "[\"list\"]", "[\"get\", \"list\"]", "[\"create\"]"]

@@ -76,4 +76,4 @@ pub use redact::redact;
 pub use report::{Decision, Report, Verdict};
 pub use result::{Basis, CheckResult, Finding, Outcome, Remediation, RuleResult, Severity, Status, Subject};
 pub use rule::{Consequence, Rule, Stability};
-pub use yaml::{FieldPath, Place};
+pub use yaml::{FieldPath, Place, Segment};

@@ -56,12 +56,16 @@ fn but(fault_at: &'static str, answer: impl Fn() -> Answer + Send + Sync + 'stat
 const MANIFESTS: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}}";
 
 async fn ask(server: &ApiServer, environment: &str) -> Report {
+    ask_of(server, environment, "cluster-connectivity", MANIFESTS).await
+}
+
+async fn ask_of(server: &ApiServer, environment: &str, check: &str, manifests: &str) -> Report {
     let environments = Environments::parse("e.yaml", &format!("environments: {{e: {environment}}}")).unwrap();
     Preflight::new(server.cluster())
         .environment(environments.get("e").unwrap())
-        .manifests(Manifests::parse("a.yaml", MANIFESTS).unwrap())
+        .manifests(Manifests::parse("a.yaml", manifests).unwrap())
         .plugins(preflight_plugins::builtin())
-        .only(["cluster-connectivity".to_owned()])
+        .only([check.to_owned()])
         .start()
         .unwrap()
         .finish()
@@ -334,4 +338,52 @@ async fn another_cluster_than_the_pinned_one_is_refused_before_anything_is_asked
     assert!(preflight_core::report::wrong_cluster(&report).unwrap().contains("uid-1, not uid-2"));
     assert_eq!(server.asked("GET /api"), 0);
     assert_eq!(ask(&server, "{cluster_uid: uid-1}").await.verdict.decision, Decision::Go);
+}
+
+/// An API server that lists schemas with a hash, and what it answers to that.
+async fn with_schemas(answer: impl Fn() -> Answer + Send + Sync + 'static) -> (Report, ApiServer) {
+    let text = json!({"type": "string"});
+    let anything = json!({"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.runtime.RawExtension"});
+    let schemas = json!({"components": {"schemas": {
+        "io.k8s.apimachinery.pkg.runtime.RawExtension": {"type": "object"},
+        "io.k8s.api.core.v1.ConfigMap": {
+            "type": "object", "x-kubernetes-group-version-kind": [{"group": "", "version": "v1", "kind": "ConfigMap"}],
+            "properties": {"apiVersion": text, "kind": text, "metadata": anything,
+                           "data": {"type": "object", "additionalProperties": text}}}}}});
+    let handler: Handler = Arc::new(move |method, path| match path {
+        "/openapi/v3" => {
+            ok(&json!({"paths": {"api/v1": {"serverRelativeURL": "/openapi/v3/api/v1?hash=AB"}}}))
+        }
+        "/openapi/v3/api/v1?hash=AB" => answer(),
+        "/openapi/v3/api/v1" => ok(&schemas),
+        "/api/v1/namespaces/shop/configmaps/b" => status(404, "configmaps \"b\" not found"),
+        _ => healthy(method, path),
+    });
+    let server = start(handler).await;
+    let two = format!("{MANIFESTS}\n---\n{}", MANIFESTS.replace("name: a", "name: b"));
+    let report = ask_of(&server, "{admission: {dry_run: never}}", "admission", &two).await;
+    (report, server)
+}
+
+#[tokio::test]
+async fn schemas_are_asked_for_once_and_again_where_they_have_changed() {
+    let moved = || (301, "location: /openapi/v3/api/v1?hash=CD\r\n".to_owned(), String::new());
+    let (report, server) = with_schemas(moved).await;
+    assert_eq!(report.verdict.decision, Decision::Go, "{}", report.verdict.headline);
+    let documents = ["/openapi/v3", "/openapi/v3/api/v1?hash=AB", "/openapi/v3/api/v1"];
+    assert_eq!(documents.map(|path| server.asked(&format!("GET {path}"))), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn schemas_that_cannot_be_read_are_unknown() {
+    for fault in [
+        (200, String::new(), String::new()),
+        ok(&json!({"components": {"schemas": {}}})),
+        status(503, "service unavailable"),
+    ] {
+        let (report, _) = with_schemas(move || fault.clone()).await;
+        assert_eq!(report.verdict.decision, Decision::Unknown);
+        let told = told(&report);
+        assert_eq!((told["field-unknown"], told["field-type"]), ("unknown", "unknown"));
+    }
 }

@@ -9,6 +9,7 @@ pub mod connect;
 mod discovery;
 mod error;
 mod flight;
+mod openapi;
 mod reader;
 mod resource;
 mod session;
@@ -21,6 +22,8 @@ pub use access::{Act, Identity, Permission};
 pub use connect::{Access, AccessError, AccessOptions};
 pub use discovery::{Discovery, Lookup, Served};
 pub use error::{ClusterError, ClusterErrorKind};
+pub(crate) use openapi::INDEX as OPENAPI;
+pub use openapi::{Schema, Schemas};
 pub(crate) use reader::view_of;
 pub use reader::{Credential, Reader, Readiness, SecretContents, ServerVersion, User};
 #[cfg(feature = "kube")]

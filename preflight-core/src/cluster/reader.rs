@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::access::{Act, Identity, Permission};
 use super::discovery::Discovery;
 use super::error::{ClusterError, ClusterErrorKind};
+use super::openapi::{INDEX as OPENAPI, Schemas};
 use super::resource::{Listed, Read, ReadOf, Resource, View, view_name};
 use super::session::{JSON, METADATA_LIST, METADATA_ONLY, Session, get, undeclared};
 use super::trial::{Tried, Write};
@@ -237,6 +238,23 @@ impl Reader {
     /// Discovery cannot be read. A group whose back end is down is no error.
     pub async fn discovery(&self) -> Result<Arc<Discovery>, ClusterError> {
         self.session.discover().await
+    }
+
+    /// The schemas of a kind and of the others of its group version, as the API server tells them in `/openapi/v3`. A snapshot
+    /// holds only those of the kind.
+    ///
+    /// # Errors
+    /// They cannot be read, it tells none, or the plugin did not declare that it reads them.
+    pub async fn schemas(&self, of: &Resource) -> Result<Arc<Schemas>, ClusterError> {
+        self.declared(OPENAPI, |read| *read.of() == ReadOf::Schemas)?;
+        self.session.schemas(of).await
+    }
+
+    /// Whether what is read is kept for a snapshot. Then it is worth reading what only a snapshot needs: nothing can be
+    /// tried out on one.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.session.wire.recorder().is_some()
     }
 
     /// One object by name, or `None` if there is none. Of Secrets, only the metadata.

@@ -253,6 +253,8 @@ pub enum ReadOf {
         /// What for, shown by `preflight rbac`.
         why: &'static str,
     },
+    /// The schemas of kinds, in `/openapi/v3`, which every identity may read by default (`system:discovery`).
+    Schemas,
     /// A path that is not of objects, for example `/readyz`.
     Path(&'static str),
     /// SelfSubjectReviews and SelfSubjectAccessReviews, which every identity may create by default, and
@@ -316,6 +318,12 @@ impl Read {
     #[must_use]
     pub const fn trials(why: &'static str) -> Self {
         Self { of: ReadOf::Trials { why }, verb: "create", view: None }
+    }
+
+    /// Gets schemas of kinds, with [`Reader::schemas`](super::Reader::schemas).
+    #[must_use]
+    pub const fn schemas() -> Self {
+        Self { of: ReadOf::Schemas, verb: "get", view: None }
     }
 
     /// Gets a path that is not of objects.

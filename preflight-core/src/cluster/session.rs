@@ -16,6 +16,7 @@ use super::connect::{ConnectFailure, CredentialExpiry, FailureKind};
 use super::discovery::{AggregatedList, Discovery, LegacyGroups, LegacyResources};
 use super::error::{ClusterError, ClusterErrorKind};
 use super::flight::Flights;
+use super::openapi::{Schemas, Urls};
 use super::reader::{Readiness, SecretContents, ServerVersion, User};
 use super::resource::{Listed, Read, ReadOf, Resource, View, view_name};
 use super::wire::{Line, Reply, Wire};
@@ -50,6 +51,8 @@ pub(crate) struct Session {
     secrets: Flights<Option<Arc<SecretContents>>>,
     lists: Flights<Views>,
     discovery: Flights<Arc<Discovery>>,
+    pub(super) urls_of_schemas: Flights<Urls>,
+    pub(super) schemas: Flights<Arc<Schemas>>,
     versions: Flights<(ServerVersion, Option<(String, SystemTime)>)>,
     pub(super) readiness: Flights<Readiness>,
     pub(super) users: Flights<User>,
@@ -86,6 +89,8 @@ impl Session {
             secrets: Flights::default(),
             lists: Flights::default(),
             discovery: Flights::default(),
+            urls_of_schemas: Flights::default(),
+            schemas: Flights::default(),
             versions: Flights::default(),
             readiness: Flights::default(),
             users: Flights::default(),
@@ -149,7 +154,7 @@ impl Session {
 
     /// Asks, and turns every status but success into an error. Before the first contact is made it is asked beside it;
     /// if that contact fails, its failure is the cause, whatever came of the question.
-    async fn ask(self: &Arc<Self>, asked: &Asked) -> Result<Reply, ClusterError> {
+    pub(super) async fn ask(self: &Arc<Self>, asked: &Asked) -> Result<Reply, ClusterError> {
         let (contact, reply) = tokio::join!(self.version(), self.wire.ask(asked));
         contact?;
         let reply = reply.map_err(ClusterError::after_contact)?;
@@ -446,7 +451,7 @@ pub(super) fn get(path: &str, accept: &str) -> Asked {
     Asked::get(path, accept)
 }
 
-fn decode<'a, T: Deserialize<'a>>(asked: &Asked, reply: &'a Reply) -> Result<T, ClusterError> {
+pub(super) fn decode<'a, T: Deserialize<'a>>(asked: &Asked, reply: &'a Reply) -> Result<T, ClusterError> {
     serde_json::from_slice(&reply.body).map_err(|error| undecodable(asked, &error))
 }
 

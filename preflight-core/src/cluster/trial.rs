@@ -52,6 +52,8 @@ pub struct Write {
     kind: WriteKind,
     path: String,
     manager: String,
+    /// Whether unknown fields are refused, and not dropped with a warning.
+    strict: bool,
     body: Value,
 }
 
@@ -59,13 +61,18 @@ impl Write {
     /// A write to a path: of a list for [`WriteKind::Create`], of the object itself for the others. The manager is the
     /// one whose fields it will be said to be.
     pub fn new(kind: WriteKind, path: impl Into<String>, manager: impl Into<String>, body: Value) -> Self {
-        Self { kind, path: path.into(), manager: manager.into(), body }
+        Self { kind, path: path.into(), manager: manager.into(), strict: true, body }
+    }
+
+    /// The same, sent by one who does not ask for unknown fields to be refused: they are dropped, with a warning.
+    pub const fn drop_unknown_fields(&mut self) {
+        self.strict = false;
     }
 
     fn asked(self) -> Asked {
         let mut query = vec![
             ("dryRun".to_owned(), "All".to_owned()),
-            ("fieldValidation".to_owned(), "Strict".to_owned()),
+            ("fieldValidation".to_owned(), if self.strict { "Strict" } else { "Warn" }.to_owned()),
             ("fieldManager".to_owned(), self.manager),
         ];
         if let WriteKind::Apply { force: true } = self.kind {
@@ -207,6 +214,15 @@ mod tests {
             let asked = Write::new(kind, "/api/v1/pods", "kubectl", json!({})).asked();
             assert!(asked.query.contains(&("dryRun".to_owned(), "All".to_owned())), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_unless_they_are_to_be_dropped() {
+        let validation = |write: Write| write.asked().parameter("fieldValidation").map(str::to_owned);
+        let mut write = Write::new(WriteKind::Create, "/api/v1/pods", "helm", json!({}));
+        assert_eq!(validation(write.clone()).as_deref(), Some("Strict"));
+        write.drop_unknown_fields();
+        assert_eq!(validation(write).as_deref(), Some("Warn"));
     }
 
     #[test]

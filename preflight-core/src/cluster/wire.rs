@@ -75,6 +75,11 @@ impl Wire {
         &self.server
     }
 
+    /// What records the answers.
+    pub(crate) const fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
     /// The client, as soon as the credentials are had. No request is made.
     pub(crate) async fn line(&self) -> Result<Line, ClusterError> {
         self.dialed.clone().await.map_err(|failure| connect_error(failure, ""))

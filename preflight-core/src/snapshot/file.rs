@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::resources::{Plurals, is_cluster_wide};
-use super::store::{API_VERSION, Header, KIND, Store, review_key, text};
+use super::store::{API_VERSION, Header, KIND, SCHEMAS, Store, review_key, text};
 use crate::InputError;
 use crate::yaml::{Located, Source, parse_documents};
 
@@ -35,7 +35,9 @@ pub(super) fn read(name: &str, content: &str) -> Result<Store, InputError> {
             continue;
         }
         let value = node.json();
-        if kind == DISCOVERY {
+        if api_version == Some(API_VERSION) && kind == SCHEMAS {
+            store.schemas.insert(text(&value, "/path").unwrap_or_default(), value);
+        } else if kind == DISCOVERY {
             plurals.learn(&value);
             let core = value.pointer("/items/0/metadata/name").is_none();
             store.discovery.insert(if core { "/api" } else { "/apis" }, value);

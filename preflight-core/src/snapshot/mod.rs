@@ -48,7 +48,7 @@ impl Asked {
         }
     }
 
-    fn parameter(&self, key: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, key: &str) -> Option<&str> {
         self.query.iter().find(|(found, _)| found == key).map(|(_, value)| value.as_str())
     }
 }

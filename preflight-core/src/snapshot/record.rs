@@ -1,6 +1,6 @@
 //! Recording what an API server answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,10 +10,10 @@ use super::Asked;
 use super::mask::mask;
 use super::resources::Plurals;
 use super::store::{
-    API_VERSION, Header, KIND, Refused, Store, Text, cluster_wide, review_key, selected_list, text,
+    API_VERSION, Header, KIND, Refused, SCHEMAS, Store, Text, cluster_wide, review_key, selected_list, text,
 };
 use super::yaml_out::to_yaml;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, OPENAPI, Schemas};
 
 /// Records what an API server answers, for a snapshot. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -25,8 +25,12 @@ pub struct Recorder {
 struct State {
     store: Store,
     plurals: Plurals,
+    /// By the path of their document.
+    schemas: BTreeMap<String, Schemas>,
     /// Pages of lists under way, by path.
     pages: BTreeMap<String, Vec<Value>>,
+    /// Kinds whose schemas are needed, by the path of their document: `apis/apps/v1`.
+    kinds: BTreeMap<String, BTreeSet<String>>,
     /// Objects that came before discovery did.
     reviews: Vec<Value>,
 }
@@ -47,11 +51,18 @@ impl Recorder {
             state.store.header.readyz = Some(Text { code, body });
             return;
         }
+        if let (Some(of), 200) = (path.strip_prefix(OPENAPI).and_then(|rest| rest.strip_prefix('/')), code) {
+            return state.schemas(of, body);
+        }
         let Ok(value) = serde_json::from_slice::<Value>(body) else {
             return;
         };
         match (asked.method.as_str(), path, code) {
             ("GET", "/version", 200) => state.store.header.version = Some(value),
+            ("GET", OPENAPI, 200) => {
+                let paths = value["paths"].as_object().into_iter().flatten();
+                state.store.header.schemas = paths.map(|(path, _)| path.clone()).collect();
+            }
             ("GET", "/api" | "/apis", 200) => state.discovery(path, value),
             ("POST", _, 200..=299) => state.review(asked, &value),
             ("GET", _, 200) => state.objects(asked, path, value),
@@ -61,6 +72,12 @@ impl Recorder {
             (_, _, 401..=403) => state.refused(path, code, &value),
             _ => {}
         }
+    }
+
+    /// Takes note that the schema of a kind is needed: of a document, only what such kinds are made of is kept.
+    pub(crate) fn needs_schema(&self, document: &str, kind: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.kinds.entry(document.to_owned()).or_default().insert(kind.to_owned());
     }
 
     /// Writes the snapshot of a cluster: a header, then plain objects, in an order that does not change.
@@ -82,6 +99,14 @@ impl Recorder {
         for document in state.store.discovery.values().chain(&state.reviews) {
             write_document(document, to)?;
         }
+        for (path, schemas) in &state.schemas {
+            let mut document =
+                serde_json::to_value(schemas.of_kinds(state.kinds.get(path).unwrap_or(&BTreeSet::new())))?;
+            document["apiVersion"] = API_VERSION.into();
+            document["kind"] = SCHEMAS.into();
+            document["path"] = path.clone().into();
+            write_document(&document, to)?;
+        }
         for object in state.store.objects.values().flat_map(BTreeMap::values) {
             write_document(object, to)?;
         }
@@ -96,6 +121,13 @@ impl State {
         }
         self.plurals.learn(&value);
         self.store.discovery.insert(if path == "/api" { "/api" } else { "/apis" }, value);
+    }
+
+    /// Names and types of fields are kept, and nothing of what they are for.
+    fn schemas(&mut self, path: &str, body: &[u8]) {
+        if let Ok(schemas) = serde_json::from_slice::<Schemas>(body) {
+            self.schemas.insert(path.to_owned(), schemas);
+        }
     }
 
     fn review(&mut self, asked: &Asked, answer: &Value) {

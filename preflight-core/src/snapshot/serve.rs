@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::selector::{fields_match, labels_match};
 use super::store::{Refused, Store, cluster_wide, review_key, text};
 use super::{Answer, Asked, NotRecorded, Snapshot};
+use crate::cluster::OPENAPI;
 
 pub(super) fn answer(store: &Store, asked: &Asked) -> Result<Answer, NotRecorded> {
     if asked.method == "POST" {
@@ -28,6 +29,7 @@ pub(super) fn answer(store: &Store, asked: &Asked) -> Result<Answer, NotRecorded
             })
         }
         "/api" | "/apis" => discovery(store, asked, path),
+        _ if path.starts_with(OPENAPI) => schemas(store, asked, path),
         _ => objects(store, asked, path),
     }
 }
@@ -35,6 +37,23 @@ pub(super) fn answer(store: &Store, asked: &Asked) -> Result<Answer, NotRecorded
 fn discovery(store: &Store, asked: &Asked, path: &str) -> Result<Answer, NotRecorded> {
     let document = store.discovery.get(path).ok_or_else(|| missing(asked))?;
     if asked.accept.contains("APIGroupDiscoveryList") { Ok(ok(document)) } else { Err(missing(asked)) }
+}
+
+/// The list of schemas, or those of one group version.
+fn schemas(store: &Store, asked: &Asked, path: &str) -> Result<Answer, NotRecorded> {
+    if let Some(refused) = store.refused(path) {
+        return Ok(refuse(refused));
+    }
+    if store.header.absent.contains(path) {
+        return Ok(status(404, "NotFound", "the server could not find the requested resource"));
+    }
+    if path == OPENAPI && !store.header.schemas.is_empty() {
+        let url = |of: &String| (of.clone(), json!({"serverRelativeURL": format!("{OPENAPI}/{of}")}));
+        let paths: serde_json::Map<_, _> = store.header.schemas.iter().map(url).collect();
+        return Ok(ok(&json!({"paths": paths})));
+    }
+    let of = path.strip_prefix(OPENAPI).unwrap_or_default().trim_start_matches('/');
+    store.schemas.get(of).map(ok).ok_or_else(|| missing(asked))
 }
 
 fn review(store: &Store, asked: &Asked) -> Result<Answer, NotRecorded> {

@@ -12,6 +12,8 @@ use super::resources::Plurals;
 pub(super) const API_VERSION: &str = crate::report::API_VERSION;
 /// `kind` of a snapshot's header.
 pub(super) const KIND: &str = "Snapshot";
+/// `kind` of the schemas of a group version.
+pub(super) const SCHEMAS: &str = "Schemas";
 
 /// What a snapshot says of itself, and what is not an object.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -34,6 +36,9 @@ pub(super) struct Header {
     /// `GET /readyz?verbose`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) readyz: Option<Text>,
+    /// Group versions whose schemas the API server tells (`GET /openapi/v3`): `api/v1`, `apis/apps/v1`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) schemas: BTreeSet<String>,
     /// Paths of lists of which every item is in the file.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) lists: BTreeSet<String>,
@@ -71,6 +76,8 @@ pub(super) struct Store {
     pub(super) header: Header,
     /// The discovery documents of `/api` and `/apis`.
     pub(super) discovery: BTreeMap<&'static str, Value>,
+    /// Schemas by their path in `/openapi/v3`, with that path in them: `api/v1`.
+    pub(super) schemas: BTreeMap<String, Value>,
     /// Access reviews: kind, and spec in JSON, to status.
     pub(super) reviews: BTreeMap<(String, String), Value>,
     /// Objects by the path of their list (of their namespace, where they have one) and their name.

@@ -106,6 +106,40 @@ fn what_was_recorded_is_answered() {
 }
 
 #[test]
+fn schemas_are_kept_of_the_kinds_that_are_needed() {
+    let recorder = Recorder::new();
+    let saw = |path: &str, code: u16, value: &Value| {
+        let mut asked = Asked::get(path, "application/json");
+        asked.query.push(("hash".into(), "AB".into()));
+        recorder.saw(&asked, code, value.to_string().as_bytes());
+    };
+    let url = |of: &str| json!({"serverRelativeURL": format!("/openapi/v3/{of}?hash=AB")});
+    let index = json!({"paths": {"api/v1": url("api/v1"), "apis/apps/v1": url("apis/apps/v1"), "apis/a/v1": url("apis/a/v1")}});
+    saw("/openapi/v3", 200, &index);
+    let of = |kind: &str| {
+        json!({"type": "object", "description": "words", "properties": {"spec": {"type": "string"}},
+        "x-kubernetes-group-version-kind": [{"group": "apps", "version": "v1", "kind": kind}]})
+    };
+    let apps = json!({"paths": {"/a": {}}, "components": {"schemas": {"D": of("Deployment"), "S": of("StatefulSet")}}});
+    saw("/openapi/v3/apis/apps/v1", 200, &apps);
+    recorder.needs_schema("apis/apps/v1", "Deployment");
+    saw("/openapi/v3/apis/a/v1", 403, &json!({"kind": "Status", "message": "no"}));
+    let mut file = Vec::new();
+    recorder.write(&Cluster::from_snapshot(parse(OF)), "", &mut file).unwrap();
+    let text = String::from_utf8(file).unwrap();
+    assert!(!text.contains("words"));
+    let snapshot = parse(&text);
+    let (_, index) = get(&snapshot, "/openapi/v3").unwrap();
+    assert_eq!(index["paths"]["apis/apps/v1"]["serverRelativeURL"], "/openapi/v3/apis/apps/v1");
+    let (_, apps) = get(&snapshot, "/openapi/v3/apis/apps/v1").unwrap();
+    let names: Vec<_> = apps["components"]["schemas"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["D"]);
+    assert!(get(&snapshot, "/openapi/v3/api/v1").is_err(), "it was not asked for");
+    assert_eq!(get(&snapshot, "/openapi/v3/apis/a/v1").unwrap().0, 403);
+    assert!(get(&parse(OF), "/openapi/v3").is_err());
+}
+
+#[test]
 fn reviews_are_answered_by_what_they_ask() {
     let (snapshot, _) = recorded();
     let ask = |verb: &str| {

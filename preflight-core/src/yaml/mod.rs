@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 pub(crate) use node::{Key, Node, Value};
 pub(crate) use parse::parse_documents;
-pub use path::FieldPath;
+pub use path::{FieldPath, Segment};
 
 pub(crate) use parse::{TEXT_CAP, text_of};
 pub(crate) use typed::Located;

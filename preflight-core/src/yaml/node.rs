@@ -138,7 +138,8 @@ impl Node {
         (span, true)
     }
 
-    /// The value in JSON. Numbers that JSON cannot hold become null.
+    /// The value in JSON, as Kubernetes' clients send it: numbers that are whole have no fraction, however they are written.
+    /// Numbers that JSON cannot hold become null.
     #[must_use]
     pub(crate) fn json(&self) -> serde_json::Value {
         match &self.value {
@@ -146,7 +147,9 @@ impl Node {
             Value::Bool(value) => (*value).into(),
             Value::Int(value) => (*value).into(),
             Value::UInt(value) => (*value).into(),
-            Value::Float(value) => Number::from_f64(*value).map_or(serde_json::Value::Null, Into::into),
+            Value::Float(value) => {
+                whole(*value).or_else(|| Number::from_f64(*value)).map_or(serde_json::Value::Null, Into::into)
+            }
             Value::Str(value) => value.as_str().into(),
             Value::Seq(items) => items.iter().map(Self::json).collect(),
             Value::Map(entries) => entries
@@ -169,6 +172,16 @@ impl Node {
             Value::Map(_) => "a mapping",
         }
     }
+}
+
+/// `1.0` and `1e3` as integers: so Go's encoder writes them (`floatEncoder` in `encoding/json/encode.go`, Go 1.26).
+fn whole(value: f64) -> Option<Number> {
+    // Below 2^63 every whole number in floating point is one of `i64`.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    if value.fract() != 0.0 || value.abs() >= BEYOND {
+        return None;
+    }
+    format!("{value:.0}").parse::<i64>().ok().map(Number::from)
 }
 
 impl From<serde_saphyr::Location> for Span {

@@ -1,5 +1,6 @@
 //! What will the API server decide?
 
+pub mod fields;
 pub mod pod_security;
 mod pods;
 mod policies;
@@ -73,6 +74,27 @@ rules! { plugin "admission";
     /// kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies
     /// ```
     PODS_CHANGED = "pods-changed", harm;
+    /// A field is written that the object's kind does not have.
+    ///
+    /// kubectl asks the API server to refuse such objects; names of fields are case-sensitive. It is read from what the API
+    /// server tells of its kinds (`/openapi/v3`), where the object cannot be tried out. Helm does not ask for it: there the
+    /// field is dropped, which is a warning.
+    ///
+    /// ```sh
+    /// kubectl explain KIND.FIELD
+    /// ```
+    FIELD_UNKNOWN = "field-unknown", wont_land;
+    /// A field holds what its type cannot.
+    ///
+    /// A string for a number, a mapping for a list, a text that is no quantity, time or base64: the API server cannot read the
+    /// object, however it is applied. Numbers and words such as `true` and `yes` are strings only in quotes. Server-side apply
+    /// refuses items of some lists that are there twice, too. It is read from what the API server tells of its kinds
+    /// (`/openapi/v3`), where the object cannot be tried out.
+    ///
+    /// ```sh
+    /// kubectl explain KIND.FIELD
+    /// ```
+    FIELD_TYPE = "field-type", wont_land;
     /// The API server warns of an object of the release.
     ///
     /// It is accepted all the same. Warnings tell of fields that are ignored or deprecated, and of policies that only warn.
@@ -104,6 +126,7 @@ impl Plugin for AdmissionPlugin {
             .reads(Read::list::<policies::LimitRange>())
             .reads(Read::dynamic("parameters of admission policies that match the release"))
             .provides::<AdmittedPods>()
+            .reads(Read::schemas())
             .settings::<Admission>()
     }
 
@@ -120,6 +143,7 @@ impl Plugin for AdmissionPlugin {
             policies::prepare(&check, &cluster, &projected, &release, deployer.as_ref()),
         );
         futures::join!(
+            fields::examine(&check, &cluster, &release, &trials),
             standards::examine(&check, &cluster, &release, &trials),
             policies::examine(&check, context, &cluster, &release, prepared, &trials),
         );

@@ -10,6 +10,7 @@ use preflight_core::release::{Action, Live, Planned, Release, Serving};
 use preflight_core::{Apply, Examination, FieldPath, Method, Remediation, Subject};
 use serde_json::Value;
 
+use super::fields::is_strict;
 use super::pods::of_template;
 use super::refusals::{Meaning, Touches, meaning};
 use super::settings::DryRun;
@@ -37,7 +38,8 @@ struct Trial<'a> {
     instead: Option<Write>,
 }
 
-/// What came of trying the release out: which pods are taken, by the place of their workload.
+/// What came of trying the release out: which pods are taken, by the place of their workload, and which objects were
+/// decoded.
 #[derive(Debug, Default)]
 pub(super) struct Trials {
     taken: BTreeSet<usize>,
@@ -46,6 +48,7 @@ pub(super) struct Trials {
     templates: BTreeSet<usize>,
     /// Pods that admission changes, by the place of their workload.
     changed: Vec<(usize, Value)>,
+    decoded: BTreeSet<usize>,
 }
 
 impl Trials {
@@ -74,6 +77,11 @@ impl Trials {
     /// How many objects and pods the API server decided about.
     pub(super) fn decided(&self) -> usize {
         self.objects.len() + self.templates.len()
+    }
+
+    /// Whether the API server itself has said whether it can decode this object.
+    pub(super) fn decoded(&self, planned: &Planned) -> bool {
+        self.decoded.contains(&key(planned))
     }
 }
 
@@ -120,6 +128,9 @@ pub(super) async fn examine(
                 if trial.template.is_some() { &mut trials_done.templates } else { &mut trials_done.objects };
             decided.insert(key(trial.planned));
         }
+        if trial.template.is_none() && answer.as_ref().is_ok_and(|tried| is_decoded(tried, &touches)) {
+            trials_done.decoded.insert(key(trial.planned));
+        }
         match answer {
             Ok(Tried::Accepted { warnings, object }) => {
                 telling.accepted(trial, &warnings);
@@ -152,6 +163,18 @@ fn is_decision(answer: &Tried, touches: &Touches) -> bool {
     match answer {
         Tried::Accepted { .. } => true,
         Tried::Refused(refusal) => matches!(meaning(refusal, touches), Meaning::Denied | Meaning::Invalid(_)),
+        _ => false,
+    }
+}
+
+/// Whether it was decoded, or refused because it could not be. Permissions come before that, everything else after.
+fn is_decoded(tried: &Tried, touches: &Touches) -> bool {
+    match tried {
+        Tried::Accepted { .. } => true,
+        Tried::Refused(refusal) => match meaning(refusal, touches) {
+            Meaning::NotAllowed | Meaning::Undecided => false,
+            _ => matches!(refusal.code, 400 | 403 | 409 | 422 | 500),
+        },
         _ => false,
     }
 }
@@ -220,6 +243,10 @@ fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>
             trials.push(Trial { planned, position, pod, template, write, instead: None });
         }
     }
+    for trial in trials.iter_mut().filter(|trial| !is_strict(trial.planned, apply.method)) {
+        trial.write.drop_unknown_fields();
+        trial.instead.iter_mut().for_each(Write::drop_unknown_fields);
+    }
     (trials, not_tried)
 }
 
@@ -259,7 +286,10 @@ fn writes(planned: &Planned, apply: &Apply) -> Result<Option<(Write, Option<Writ
     match (&planned.live, planned.action) {
         (_, Action::Unchanged) => Ok(None),
         (Live::Unknown(_), _) => Err("what is there could not be looked at"),
-        (Live::Absent, _) => Ok(Some((Write::new(WriteKind::Create, list, manager, body), None))),
+        (Live::Absent, _) => {
+            let body = if by_kubectl { patch::without_nulls(body) } else { body };
+            Ok(Some((Write::new(WriteKind::Create, list, manager, body), None)))
+        }
         // `kubectl create` refuses whatever is there, and that is told elsewhere.
         (Live::Present(_), _) if apply.method == Method::Create => Ok(None),
         (Live::Present(live), _) => {

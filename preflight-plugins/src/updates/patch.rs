@@ -35,6 +35,24 @@ pub fn annotated(object: &Value) -> Value {
     annotated
 }
 
+/// What kubectl sends of an object that is made by applying it: nothing of what is null in mappings
+/// (`pruneNullsFromMap` in `staging/src/k8s.io/kubectl/pkg/cmd/apply/apply.go`, v1.36).
+#[must_use]
+pub fn without_nulls(mut object: Value) -> Value {
+    fn prune(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.retain(|_, value| !value.is_null());
+                fields.values_mut().for_each(prune);
+            }
+            Value::Array(items) => items.iter_mut().for_each(prune),
+            _ => {}
+        }
+    }
+    prune(&mut object);
+    object
+}
+
 /// A strategic merge patch of what is there: everything that is wanted, and what goes of what was applied before.
 #[must_use]
 pub fn strategic(before: &Value, live: &Value, wanted: &Value) -> Value {
@@ -207,6 +225,12 @@ fn merged_by(above: &str, list: &str, items: &[Value]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_null_in_mappings_is_not_sent_of_what_is_made() {
+        let wanted = json!({"spec": {"foo": null, "args": [null, {"a": null}], "labels": {"a": null}}});
+        assert_eq!(without_nulls(wanted), json!({"spec": {"args": [null, {}], "labels": {}}}));
+    }
 
     #[test]
     fn what_was_applied_before_goes() {

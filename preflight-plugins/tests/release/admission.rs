@@ -3,7 +3,10 @@ use serde_json::json;
 
 use super::support::cases::expect_all;
 use super::support::status;
-use super::{DEPLOYMENTS, NAMESPACE, PODS_HERE, SERVICES_HERE, case, deployment};
+use super::{
+    DEPLOYMENTS, NAMESPACE, OPENAPI, OPENAPI_OF_APPS, PODS_HERE, SERVICES_HERE, case, deployment, index,
+    schemas, service,
+};
 
 const OF_TRIALS: [&str; 4] = ["invalid", "pods-refused", "refused", "warned"];
 
@@ -61,6 +64,69 @@ async fn what_the_api_server_says_is_told() {
             PODS_HERE,
             status(403, "pods \"web-\" is forbidden: exceeded quota: q, requested: pods=1"),
         ),
+    ])
+    .await;
+}
+
+const OF_FIELDS: [&str; 2] = ["field-type", "field-unknown"];
+
+/// What is expected of these rules where nothing is tried out.
+fn untried(outcomes: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    OF_TRIALS.iter().map(|rule| (*rule, "skipped")).chain(outcomes.iter().copied()).collect()
+}
+
+#[tokio::test]
+async fn what_is_not_tried_out_is_read_as_the_api_server_reads_it() {
+    let never = json!({"admission": {"dry_run": "never"}});
+    let by_helm = json!({"admission": {"dry_run": "never"}, "apply": "helm"});
+    let here = |name: &'static str| case("admission", name).environment(&never);
+    let misspelt = || [deployment(json!({"replica": 3}))];
+    let one = || [deployment(json!({}))];
+    let old = json!({"gitVersion": "v1.24.17"});
+    let unknown = || untried(&OF_FIELDS.map(|rule| (rule, "unknown")));
+    let busy = || case("admission", "one of two was not tried").answers(DEPLOYMENTS, status(503, "busy"));
+    expect_all(vec![
+        case("admission", "everything was tried out").passes(&OF_FIELDS).asks_not(&[OPENAPI]),
+        here("nothing is wrong").is(Decision::Go, &untried(&[])).passes(&OF_FIELDS),
+        busy().passes(&OF_FIELDS).says("2 objects: 1 tried out by the API server, 1 read as it reads them"),
+        here("a field is misspelt")
+            .releases(&misspelt())
+            .is(Decision::NoGo, &untried(&[("field-unknown", "failed")]))
+            .says("it has no field spec.replica; replicas may be meant"),
+        here("it is told how to find out what there is")
+            .releases(&misspelt())
+            .is(Decision::NoGo, &untried(&[("field-unknown", "failed")]))
+            .says("kubectl explain deployment.spec --api-version=apps/v1"),
+        here("a number is a text")
+            .releases(&[deployment(json!({"replicas": "3"}))])
+            .is(Decision::NoGo, &untried(&[("field-type", "failed")]))
+            .says("spec.replicas is a string, and must be a whole number of 32 bits"),
+        here("a port is true")
+            .releases(&[service("web", json!({"ports": [{"port": true}]}))])
+            .is(Decision::NoGo, &untried(&[("field-type", "failed")])),
+        case("admission", "Helm has it dropped")
+            .releases(&misspelt())
+            .environment(&by_helm)
+            .is(Decision::Go, &untried(&[("field-unknown", "warning")])),
+        here("it may not be asked")
+            .answers(OPENAPI, status(403, "no"))
+            .is(Decision::Unknown, &unknown())
+            .says("preflight rbac"),
+        here("there is none").lacks(OPENAPI).is(Decision::Unknown, &unknown()),
+        here("there is none of a group").lacks(OPENAPI_OF_APPS).is(Decision::Unknown, &unknown()),
+        here("it does not tell of the kind")
+            .holds(OPENAPI_OF_APPS, &schemas("apps", "apps", "StatefulSet", &json!({})))
+            .releases(&one())
+            .is(Decision::Unknown, &unknown())
+            .says("tells no schema of apps/v1 Deployment"),
+        here("it is one of somebody else")
+            .holds(OPENAPI_OF_APPS, &schemas("apps", "other", "StatefulSet", &json!({})))
+            .releases(&one())
+            .is(Decision::Unknown, &unknown()),
+        here("an old API server").holds("/version", &old).is(Decision::Unknown, &unknown()).says("v1.24.17"),
+        here("the index is cut")
+            .holds(OPENAPI, &json!({"paths": index()["none"]}))
+            .is(Decision::Unknown, &unknown()),
     ])
     .await;
 }

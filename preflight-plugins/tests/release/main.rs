@@ -25,6 +25,9 @@ const SECRETS: &str = "/api/v1/namespaces/default/secrets";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/shop/deployments";
 const WEB: &str = "/apis/apps/v1/namespaces/shop/deployments/web";
 const PODS_HERE: &str = "/api/v1/namespaces/shop/pods";
+const OPENAPI: &str = "/openapi/v3";
+const OPENAPI_OF_CORE: &str = "/openapi/v3/api/v1";
+const OPENAPI_OF_APPS: &str = "/openapi/v3/apis/apps/v1";
 
 /// All is well: a Deployment and a Service come into a namespace.
 fn case(check: &'static str, name: &'static str) -> Case {
@@ -49,10 +52,56 @@ fn case(check: &'static str, name: &'static str) -> Case {
         (SECRETS, list(&[])),
         // What is tried out is answered so.
         (DEPLOYMENTS, json!({"kind": "Deployment"})),
+        (OPENAPI, index()),
+        (
+            OPENAPI_OF_CORE,
+            schemas(
+                "",
+                "core",
+                "Service",
+                &json!({"ports": {"type": "array", "items": {
+            "type": "object", "additionalProperties": {"type": "integer", "format": "int32"}}}}),
+            ),
+        ),
+        (
+            OPENAPI_OF_APPS,
+            schemas(
+                "apps",
+                "apps",
+                "Deployment",
+                &json!({
+            "replicas": {"type": "integer", "format": "int32"}, "template": anything()}),
+            ),
+        ),
         (PODS_HERE, json!({"kind": "Pod"})),
     ];
     let answers = answers.into_iter().map(|(path, body)| (path.to_owned(), ok(&body))).collect();
     Case::new(check, name, answers, vec![deployment(json!({})), service("web", json!({}))])
+}
+
+/// Which schemas there are.
+fn index() -> Value {
+    let url = |path: &str| json!({"serverRelativeURL": format!("{path}?hash=AB")});
+    json!({"paths": {"api/v1": url(OPENAPI_OF_CORE), "apis/apps/v1": url(OPENAPI_OF_APPS)}})
+}
+
+fn anything() -> Value {
+    json!({"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.runtime.RawExtension"})
+}
+
+/// The schemas of a kind, with these fields and a selector in its spec.
+fn schemas(group: &str, of: &str, kind: &str, spec: &Value) -> Value {
+    let mut fields = json!({"selector": anything()});
+    put(&mut fields, spec.clone());
+    let text = json!({"type": "string"});
+    json!({"components": {"schemas": {
+        format!("io.k8s.api.{of}.v1.{kind}"): {
+            "type": "object", "x-kubernetes-group-version-kind": [{"group": group, "version": "v1", "kind": kind}],
+            "properties": {"apiVersion": text, "kind": text, "metadata": anything(), "spec": {"allOf": [
+                {"$ref": "#/components/schemas/Spec"}], "default": {}}}},
+        "Spec": {"type": "object", "properties": fields},
+        "io.k8s.apimachinery.pkg.runtime.RawExtension": {"type": "object"},
+    }}})
 }
 
 fn deployment(spec: Value) -> Value {

@@ -157,6 +157,34 @@ impl Api {
         self.ask("PATCH", &path, "application/strategic-merge-patch+json", Some(patch)).await
     }
 
+    /// Asks whether an object could be created in a list. As with kubectl, fields that are unknown are refused.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn try_create_at(&self, list: &str, object: &Value) -> Result<Value, ApiError> {
+        let path = format!("{list}?dryRun=All&fieldValidation=Strict");
+        self.ask("POST", &path, "application/json", Some(object)).await
+    }
+
+    /// Asks whether a strategic merge patch of what is at a path could be applied. As with kubectl, fields that are unknown
+    /// are refused.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn try_patch_strictly(&self, path: &str, patch: &Value) -> Result<Value, ApiError> {
+        let path = format!("{path}?dryRun=All&fieldValidation=Strict");
+        self.ask("PATCH", &path, "application/strategic-merge-patch+json", Some(patch)).await
+    }
+
+    /// Asks whether an object could be applied on the server's side, whoever has its fields.
+    ///
+    /// # Errors
+    /// The API server refuses.
+    pub async fn try_server_apply(&self, path: &str, object: &Value) -> Result<Value, ApiError> {
+        let path = format!("{path}?dryRun=All&fieldValidation=Strict&fieldManager=tries&force=true");
+        self.ask("PATCH", &path, "application/apply-patch+yaml", Some(object)).await
+    }
+
     /// Applies an object on the server's side. As with kubectl, fields that are unknown are refused.
     ///
     /// # Errors

@@ -175,8 +175,23 @@ async fn one(api: &Api, object: &Value, method: Apply) -> Result<(), ApiError> {
             take_away(&before, &mut object);
             api.merge(&format!("{path}?fieldValidation=Strict"), &object).await.map(drop)
         }
-        Err(error) if error.code == 404 => api.create(&object).await.map(drop),
+        Err(error) if error.code == 404 => {
+            prune_nulls(&mut object);
+            api.create(&object).await.map(drop)
+        }
         Err(error) => Err(error),
+    }
+}
+
+/// What is null in mappings is not sent of what is made.
+fn prune_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(prune_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune_nulls),
+        _ => {}
     }
 }
 

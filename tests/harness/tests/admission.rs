@@ -3,10 +3,14 @@
 //! `PREFLIGHT_SEED=NUMBER` makes other ones, `PREFLIGHT_CASES=5000` more of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "admission/changes.rs"]
+mod changes;
 #[path = "admission/completion.rs"]
 mod completion;
 #[path = "admission/expressions.rs"]
 mod expressions;
+#[path = "admission/fields.rs"]
+mod fields;
 #[path = "admission/objects.rs"]
 mod objects;
 #[path = "admission/pods.rs"]
@@ -36,8 +40,9 @@ const TOLD: usize = 5;
 const FORBIDDEN: &str = " is forbidden: ";
 
 fn main() -> std::process::ExitCode {
-    let tests: [(&str, Test); 3] = [
+    let tests: [(&str, Test); 4] = [
         ("pod_security_says_what_the_api_server_says", Box::new(|plane| pod_security(plane))),
+        ("fields_are_decoded_as_by_the_api_server", Box::new(|plane| fields::fields(plane))),
         ("policies_decide_as_the_api_server_does", Box::new(|plane| policies::policies(plane))),
         ("objects_are_as_the_api_server_makes_them", Box::new(|plane| completion::completion(plane))),
     ];

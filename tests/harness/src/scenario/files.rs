@@ -29,7 +29,26 @@ pub fn documents(path: &Path) -> io::Result<Vec<Value>> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     let all: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options)
         .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-    Ok(all.into_iter().filter(|value| !value.is_null()).collect())
+    Ok(all.into_iter().filter(|value| !value.is_null()).map(as_sent).collect())
+}
+
+/// Whole numbers without their fraction, as kubectl sends them.
+fn as_sent(value: Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|value| number.is_f64() && value.fract() == 0.0);
+            whole
+                .and_then(|value| format!("{value:.0}").parse::<i64>().ok())
+                .map_or(number.into(), Value::from)
+        }
+        Value::Array(items) => items.into_iter().map(as_sent).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| (key, as_sent(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other,
+    }
 }
 
 /// The documents of the YAML files of a folder, in the order of their names.
