@@ -45,6 +45,9 @@ pub struct Expect {
     /// Rules that must be told unknown.
     #[serde(default)]
     pub unknown: Vec<String>,
+    /// Whether no other rules may be told unknown.
+    #[serde(default)]
+    pub no_other_unknown: bool,
     /// Whether it lands, where that differs from what the verdict says.
     #[serde(default)]
     pub landed: Option<bool>,
@@ -387,6 +390,10 @@ impl Scenario {
         wrong.extend(
             lacks(&expect.unknown, &said.unknown).into_iter().map(|rule| format!("{rule} is not unknown")),
         );
+        if expect.no_other_unknown {
+            let more = lacks(&said.unknown, &expect.unknown).into_iter();
+            wrong.extend(more.map(|rule| format!("{rule} is unknown, too")));
+        }
         let landed = landing.map(|landing| landing.landed);
         let (mut false_go, mut false_no_go) = (false, false);
         if let Some(landing) = landing {
