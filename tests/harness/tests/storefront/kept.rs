@@ -44,7 +44,7 @@ pub fn nothing_is_kept(plane: &mut ControlPlane) -> Result<(), Failed> {
         plane.runtime().block_on(async {
             let before = quiet(&api).await?;
             let report = ask(&kubeconfig, &folder.join("release.yaml"), method).await?;
-            let after = list(&api).await?;
+            let after = listed(&api).await?;
             tried(&report, method)?;
             let differ = differences(&before, &after);
             if differ.is_empty() {
@@ -57,9 +57,7 @@ pub fn nothing_is_kept(plane: &mut ControlPlane) -> Result<(), Failed> {
         // What is kept would be seen.
         let before = quiet(&api).await?;
         apply(&api, &release, Apply::Client, None).await;
-        // A new kind cannot be listed at once.
-        let after = poll(PATIENCE, async || list(&api).await.ok()).await.ok_or("it cannot be listed")?;
-        let differ = differences(&before, &after);
+        let differ = differences(&before, &listed(&api).await?);
         for what in [
             "/configmaps trials/settings",
             "/ipaddresses ",
@@ -131,6 +129,12 @@ async fn quiet(api: &Api) -> Result<Listing, Failed> {
         (times >= QUIET).then_some(now)
     };
     poll(PATIENCE, same).await.ok_or_else(|| "the cluster does not come to rest".into())
+}
+
+/// Lists everything; a new kind cannot be listed at once.
+async fn listed(api: &Api) -> Result<Listing, Failed> {
+    let listed = poll(PATIENCE, async || list(api).await.ok()).await;
+    listed.ok_or_else(|| "not everything can be listed".into())
 }
 
 async fn list(api: &Api) -> Result<Listing, Failed> {
