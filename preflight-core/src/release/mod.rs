@@ -6,7 +6,7 @@ mod project;
 mod prune;
 mod serving;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -157,6 +157,12 @@ impl Release {
     #[must_use]
     pub fn default_namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The namespaces that its objects go to.
+    #[must_use]
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        self.objects.iter().filter_map(|planned| planned.namespace.clone()).collect()
     }
 
     /// The objects of a kind, by group and kind, in the order in which they are applied.

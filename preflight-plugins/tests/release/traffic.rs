@@ -98,7 +98,7 @@ async fn one_namespace_is_all_that_is_seen() {
     let mut both = live.clone();
     both["spec"]["ipFamilyPolicy"] = json!("RequireDualStack");
     let there = |name: &'static str, release: Value| {
-        case(name, &[release]).lists(SERVICES_HERE, &[live.clone()]).holds(WEB_SERVICE, &live)
+        case(name, &[release]).lists(SERVICES_HERE, std::slice::from_ref(&live)).holds(WEB_SERVICE, &live)
     };
     let route = |namespace: &str| {
         json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "web", "namespace": "shop"},
