@@ -148,7 +148,7 @@ fn the_bundled_example_may_go() {
     let output = with_example(&[]);
     let text = out(&output);
     assert_eq!(code(&output), 0, "{text}");
-    assert!(text.starts_with("GO, 1 warning, 3 checks set aside\n"), "{text}");
+    assert!(text.starts_with("GO, 1 warning, 1 check set aside, 5 rules set aside\n"), "{text}");
     assert!(!text.contains('\u{1b}'), "there is no terminal, so there is no colour");
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -261,7 +261,11 @@ fn bad_input_loses_no_earlier_report() {
 #[test]
 fn what_is_skipped_is_told() {
     let output = with_example(&["--skip", "manifests"]);
-    assert!(out(&output).starts_with("GO, 1 warning, 4 checks set aside\n"), "{}", out(&output));
+    assert!(
+        out(&output).starts_with("GO, 1 warning, 2 checks set aside, 5 rules set aside\n"),
+        "{}",
+        out(&output)
+    );
 }
 
 #[test]
@@ -308,7 +312,7 @@ fn offline_asks_no_registry() {
     let text = out(&output);
     assert_eq!(code(&output), 0, "{text}");
     assert!(
-        text.starts_with("GO, 1 warning, 4 checks set aside")
+        text.starts_with("GO, 1 warning, 1 check set aside, 22 rules set aside")
             && text.contains("registry-health (--offline: "),
         "{text}"
     );

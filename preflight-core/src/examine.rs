@@ -1,7 +1,7 @@
 //! The handle through which a plugin writes what it finds. Everything goes straight into the orchestrator's
 //! record, so what was found before an error, a panic, a time-out or Ctrl-C stays found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -187,7 +187,9 @@ fn status(rules: &[RuleResult], findings: &[Finding]) -> Status {
 
 fn headline(status: Status, rules: &[RuleResult], findings: &[Finding]) -> (String, Option<String>) {
     if let (Status::Failed | Status::Warning, Some(worst)) = (status, findings.first()) {
-        let more = match findings.len() - 1 {
+        // Warnings are counted by themselves.
+        let same = findings.iter().filter(|finding| finding.severity == worst.severity).count();
+        let more = match same - 1 {
             0 => String::new(),
             n => format!(" (and {n} more)"),
         };
@@ -244,7 +246,7 @@ impl Examination {
 
     /// Begins the examination of a rule.
     pub fn rule(&self, rule: &'static Rule) -> RuleCheck<'_> {
-        RuleCheck { rule, record: &self.record, examined: 0 }
+        RuleCheck { rule, record: &self.record, examined: 0, distinct: BTreeSet::new() }
     }
 
     /// `None` where `result` is an error: these rules are then unknown (or skipped, where a failed cause
@@ -298,6 +300,8 @@ pub struct RuleCheck<'a> {
     rule: &'static Rule,
     record: &'a Record,
     examined: usize,
+    /// What was looked at and is counted once, however often it occurs.
+    distinct: BTreeSet<String>,
 }
 
 impl RuleCheck<'_> {
@@ -309,6 +313,11 @@ impl RuleCheck<'_> {
     /// Counts so many things as looked at.
     pub fn examined_many(&mut self, count: usize) {
         self.examined += count;
+    }
+
+    /// Counts one thing as looked at, once by its name.
+    pub fn examined_once(&mut self, name: impl Into<String>) {
+        self.distinct.insert(name.into());
     }
 
     /// The rule is violated.
@@ -359,7 +368,10 @@ impl RuleCheck<'_> {
     /// Concludes with the count as evidence: `4 PriorityClasses`. With nothing examined the rule does not
     /// apply, which is no pass.
     pub fn conclude(self, what: &str) {
-        let evidence = if self.examined == 0 { what.to_owned() } else { format!("{} {what}", self.examined) };
+        let evidence = match self.examined + self.distinct.len() {
+            0 => what.to_owned(),
+            count => format!("{count} {what}"),
+        };
         self.close(evidence);
     }
 
@@ -370,7 +382,7 @@ impl RuleCheck<'_> {
     }
 
     fn close(self, evidence: String) {
-        let examined = self.examined;
+        let examined = self.examined + self.distinct.len();
         self.record.say(self.rule, |said| {
             said.examined += examined;
             said.concluded = Some(evidence);

@@ -44,12 +44,20 @@ pub struct SetAside {
     pub name: String,
     /// Why, in a few words: `--skip`, `not built in`.
     pub why: String,
+    /// How many rules of the check, where the others of it were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<usize>,
 }
 
 impl SetAside {
     /// Says that `name` was not looked at.
     pub fn new(name: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { name: name.into(), why: why.into() }
+        Self { name: name.into(), why: why.into(), rules: None }
+    }
+
+    /// Says that so many rules of the check `name` were not looked at.
+    pub fn some_rules(name: impl Into<String>, why: impl Into<String>, rules: usize) -> Self {
+        Self { rules: Some(rules), ..Self::new(name, why) }
     }
 }
 
@@ -330,7 +338,10 @@ fn tell_rules_set_aside(checks: &[CheckResult], set_aside: &mut Vec<SetAside>) {
             })
             .collect();
         if let Some(why) = skipped.first() {
-            set_aside.push(SetAside::new(&check.name, format!("{why}: {} of its rules", skipped.len())));
+            set_aside.push(match skipped.len() {
+                all if all == check.rules.len() => SetAside::new(&check.name, why.as_str()),
+                some => SetAside::some_rules(&check.name, format!("{why}: {some} of its rules"), some),
+            });
         }
     }
 }
@@ -359,8 +370,15 @@ fn headline(
     };
     add(warnings, "warning", "warnings");
     add(accepted.len(), "rule not known (accepted)", "rules not known (accepted)");
-    add(set_aside.len(), "check set aside", "checks set aside");
-    line
+    let checks = set_aside.iter().filter(|aside| aside.rules.is_none()).count();
+    add(checks, "check set aside", "checks set aside");
+    add(set_aside.iter().filter_map(|aside| aside.rules).sum(), "rule set aside", "rules set aside");
+    on_one_line(&line)
+}
+
+/// A text with its lines in one.
+pub(crate) fn on_one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Where the run was against another cluster than the one that the environment pins: what to tell. That is bad

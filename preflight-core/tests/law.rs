@@ -49,6 +49,12 @@ enum Does {
     Fails,
     /// Warns of the first rule, and concludes nothing.
     WarnsOnly,
+    /// Fails the first rule twice and warns of the second, in several lines.
+    FailsTwiceAndWarns,
+    /// Sets the second rule aside.
+    SetsOneAside,
+    /// Counts one thing that is there twice.
+    CountsOnce,
 }
 
 struct Demo(Does, Phase, Stability);
@@ -106,6 +112,19 @@ impl Plugin for Demo {
             }
             Does::Pass => {
                 a.examined();
+                b.examined();
+            }
+            Does::FailsTwiceAndWarns => {
+                a.fail(Subject::new("thing"), "it is broken:\n  * here\n  * there", mend());
+                a.fail(Subject::new("other"), "it is broken, too", mend());
+                b.warn(Subject::new("thing"), "it is old", mend());
+            }
+            Does::SetsOneAside => {
+                a.examined();
+                check.set_aside(&[&B], "nobody wants it");
+            }
+            Does::CountsOnce => {
+                ["x", "y", "x"].iter().for_each(|thing| a.examined_once(*thing));
                 b.examined();
             }
         }
@@ -314,6 +333,26 @@ async fn clause_4_a_check_that_is_skipped_is_told() {
     let report = report(run).await;
     assert_eq!(report.verdict.headline, "GO, 1 check set aside");
     assert_eq!(report.verdict.set_aside[0].name, "other");
+}
+
+#[tokio::test]
+async fn clause_4_rules_that_are_set_aside_are_counted_as_rules() {
+    let report = report(preflight(Does::SetsOneAside)).await;
+    assert_eq!(report.verdict.headline, "GO, 1 rule set aside");
+    assert_eq!((report.verdict.set_aside[0].rules, &*report.verdict.set_aside[0].name), (Some(1), "demo"));
+}
+
+#[tokio::test]
+async fn the_headline_is_one_line_and_counts_each_finding_once() {
+    let report = report(preflight(Does::FailsTwiceAndWarns)).await;
+    let headline = "NO-GO: demo: it is broken: * here * there (and 1 more), 1 warning";
+    assert_eq!(report.verdict.headline, headline);
+}
+
+#[tokio::test]
+async fn what_is_there_twice_is_counted_once() {
+    let report = report(preflight(Does::CountsOnce)).await;
+    assert_eq!(outcome(&report, "demo/a"), &Outcome::Passed { evidence: "2 things".to_owned() });
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ fn report() -> Report {
         "apiVersion": "preflight.ameide.io/v1",
         "kind": "PreflightReport",
         "verdict": {
-            "decision": "no-go", "headline": "NO-GO: demo: The thing is broken (and 1 more), 1 warning, 1 check set aside",
+            "decision": "no-go", "headline": "NO-GO: demo: The thing is broken, 1 warning, 1 check set aside",
             "failures": 1, "warnings": 1, "unknown": ["demo/c"], "expiresAt": "2026-01-01T00:10:00Z",
             "setAside": [{"name": "other", "why": "--skip"}], "worthARetry": true,
         },
@@ -20,7 +20,7 @@ fn report() -> Report {
         "cluster": {"server": "https://host:6443", "source": "snapshot", "version": "v1.36.3", "user": "jane"},
         "interrupted": "interrupted (SIGINT)",
         "checks": [
-            {"name": "demo", "phase": "infrastructure", "status": "failed", "message": "The thing is broken (and 1 more)",
+            {"name": "demo", "phase": "infrastructure", "status": "failed", "message": "The thing is broken",
              "duration_ms": 10,
              "findings": [
                 {"rule": "demo/a", "severity": "failed", "consequence": "wont-land", "basis": "observed",
@@ -29,12 +29,12 @@ fn report() -> Report {
                  "message": "The thing is broken", "remediation": {"summary": "Mend it", "commands": ["kubectl get things"]},
                  "transient": true, "fingerprint": "f", "runbook": "https://example.com/demo.md#a"},
                 {"rule": "demo/b", "severity": "warning", "consequence": "harm", "basis": "predicted",
-                 "subject": {"name": "https://host:6443"}, "message": "The thing is old",
+                 "subject": {"name": "https://host:6443"}, "message": "The thing is old:\n* it is rusty\n\n* it creaks",
                  "remediation": {"summary": "Renew it"}, "fingerprint": "g", "runbook": "https://example.com/demo.md#b"},
              ],
              "rules": [
                 {"rule": "demo/a", "outcome": "failed"}, {"rule": "demo/b", "outcome": "warning"},
-                {"rule": "demo/c", "outcome": "unknown", "why": "list pods: forbidden", "advice": "grant list on pods"},
+                {"rule": "demo/c", "outcome": "unknown", "why": "list pods:\nforbidden", "advice": "grant list on pods"},
                 {"rule": "demo/d", "outcome": "unknown", "why": "no time", "accepted": true},
              ]},
             {"name": "fine", "phase": "compliance", "status": "passed", "message": "4 images", "duration_ms": 1,

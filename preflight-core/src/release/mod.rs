@@ -6,7 +6,7 @@ mod project;
 mod prune;
 mod serving;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -86,6 +86,7 @@ pub struct Planned {
 #[derive(Debug, Clone)]
 pub struct Release {
     objects: Vec<Planned>,
+    left_out: Vec<Arc<Object>>,
     method: Method,
     namespace: String,
     pruning: Result<Pruning, ClusterError>,
@@ -106,8 +107,10 @@ impl Release {
         let discovery = reader.discovery().await?;
         let own_kinds = serving::kinds_of_crds(manifests);
         let order = order::apply_order(method, manifests.objects());
-        let planning = order.into_iter().map(|at| {
-            let object = Arc::clone(&manifests.objects()[at]);
+        let ordered = order.into_iter().map(|at| Arc::clone(&manifests.objects()[at]));
+        let (left_out, ordered): (Vec<_>, Vec<_>) =
+            ordered.partition(|object| order::is_left_out(method, object));
+        let planning = ordered.into_iter().map(|object| {
             let serving = serving::of(&object, &discovery, &own_kinds);
             plan(object, serving, method, namespace, reader)
         });
@@ -122,13 +125,20 @@ impl Release {
             Some(selector) => prune::prune(&objects, selector, &discovery, reader).await,
             None => Ok(Pruning::default()),
         };
-        Ok(Self { objects, method, namespace: namespace.to_owned(), pruning })
+        Ok(Self { objects, left_out, method, namespace: namespace.to_owned(), pruning })
     }
 
     /// Its objects, in the order in which they are applied.
     #[must_use]
     pub fn objects(&self) -> &[Planned] {
         &self.objects
+    }
+
+    /// Objects of the manifests that applying them does not make: hooks of Helm for tests, for deletions and for
+    /// rollbacks.
+    #[must_use]
+    pub fn left_out(&self) -> &[Arc<Object>] {
+        &self.left_out
     }
 
     /// How it is applied.
@@ -147,6 +157,12 @@ impl Release {
     #[must_use]
     pub fn default_namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The namespaces that its objects go to.
+    #[must_use]
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        self.objects.iter().filter_map(|planned| planned.namespace.clone()).collect()
     }
 
     /// The objects of a kind, by group and kind, in the order in which they are applied.

@@ -73,6 +73,26 @@ pub(super) fn is_made_anew(method: Method, object: &Object) -> bool {
         && said(policy).is_none_or(|policy| policy.split(',').any(|one| one.trim() == before))
 }
 
+/// When Helm makes the hooks of an install or an upgrade.
+const MADE: [&str; 4] = ["pre-install", "post-install", "pre-upgrade", "post-upgrade"];
+/// When it makes others: when a release is tested, deleted or rolled back.
+const MADE_LATER: [&str; 6] =
+    ["test", "test-success", "pre-delete", "post-delete", "pre-rollback", "post-rollback"];
+
+/// Whether neither an install nor an upgrade makes an object: a hook of another occasion, or one of an occasion that Helm
+/// does not know, which it leaves out (`pkg/release/v1/util/manifest_sorter.go`, Helm 4.0).
+pub(super) fn is_left_out(method: Method, object: &Object) -> bool {
+    let annotations = object.annotations();
+    let hook = annotations.iter().find(|(key, _)| method == Method::Helm && *key == "helm.sh/hook");
+    hook.is_some_and(|(_, occasions)| {
+        let occasions: Vec<String> =
+            occasions.split(',').map(|occasion| occasion.trim().to_lowercase()).collect();
+        let is = |occasion: &String, known: &[&str]| known.contains(&occasion.as_str());
+        let is_unknown = |occasion: &String| !is(occasion, &MADE) && !is(occasion, &MADE_LATER);
+        !occasions.iter().any(|occasion| is(occasion, &MADE)) || occasions.iter().any(is_unknown)
+    })
+}
+
 /// Whether the method applies the manifests in the order of the files, as kubectl does.
 pub(super) const fn is_file_order(method: Method) -> bool {
     matches!(method, Method::Client | Method::Server | Method::Create)
@@ -142,6 +162,25 @@ mod tests {
         assert!(!is(Method::Helm, "helm.sh/hook: pre-upgrade, helm.sh/hook-delete-policy: hook-succeeded"));
         assert!(!is(Method::Client, "helm.sh/hook: pre-upgrade") && !is(Method::Helm, "a: b"));
         assert!(is(Method::Argocd, "argocd.argoproj.io/hook: PreSync"));
+    }
+
+    #[test]
+    fn hooks_of_other_occasions_are_left_out() {
+        let is = |method: Method, hook: &str| {
+            let text = format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: a, annotations: {{helm.sh/hook: '{hook}'}}}}}}"
+            );
+            is_left_out(method, &Manifests::parse("a.yaml", &text).unwrap().objects()[0])
+        };
+        for hook in
+            ["test", "test-success", "Pre-Delete, post-rollback", "crd-install", "pre-install,nonsense", ""]
+        {
+            assert!(is(Method::Helm, hook), "{hook}");
+            assert!(!is(Method::Client, hook) && !is(Method::Argocd, hook), "{hook}");
+        }
+        for hook in ["pre-install", "test, Post-Upgrade"] {
+            assert!(!is(Method::Helm, hook), "{hook}");
+        }
     }
 
     #[test]

@@ -25,7 +25,18 @@ impl Projected {
     /// They cannot be listed, the plugin did not declare that it lists them, or an object of the release does
     /// not fit the view.
     pub async fn list<V: View>(&self) -> Result<ProjectedList<V>, ClusterError> {
-        let live = self.reader.list::<V>().await?;
+        self.laid_over(self.reader.list::<V>().await?)
+    }
+
+    /// The same; where one may not look at all that are there, those in the namespaces of the release.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn list_within<V: View + Clone>(&self) -> Result<ProjectedList<V>, ClusterError> {
+        self.laid_over(self.reader.list_within::<V>(&self.release.namespaces()).await?)
+    }
+
+    fn laid_over<V: View>(&self, live: Arc<Listed<V>>) -> Result<ProjectedList<V>, ClusterError> {
         let resource = V::resource();
         let mut coming = Listed::new();
         for planned in self.release.objects() {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::report::Report;
+use crate::report::{Report, on_one_line};
 use crate::result::{Outcome, Severity};
 
 pub(super) fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
@@ -14,12 +14,12 @@ pub(super) fn write(report: &Report, to: &mut dyn Write) -> io::Result<()> {
                 Severity::Failed => "failed",
                 Severity::Warning => "warning",
             };
-            writeln!(to, "{place}{weight}: {} [{}]", finding.message, finding.rule)?;
+            writeln!(to, "{place}{weight}: {} [{}]", on_one_line(&finding.message), finding.rule)?;
         }
         for rule in &check.rules {
             if let Outcome::Unknown { why, accepted, .. } = &rule.outcome {
                 let accepted = if *accepted { " (accepted)" } else { "" };
-                writeln!(to, "unknown{accepted}: {why} [{}]", rule.rule)?;
+                writeln!(to, "unknown{accepted}: {} [{}]", on_one_line(why), rule.rule)?;
             }
         }
     }

@@ -91,7 +91,7 @@ impl Terminal {
         let status = self.style.paint(ink, format!("{mark} {} {}", check.name, check.status));
         let own_words = matches!(check.status, Status::Passed | Status::Skipped);
         if own_words {
-            writeln!(to, "  {status}: {}", check.message)?;
+            writeln!(to, "  {status}: {}", further(&check.message, 4))?;
         } else {
             writeln!(to, "  {status}")?;
         }
@@ -107,15 +107,20 @@ impl Terminal {
             Severity::Warning => ("warning", Ink::Attention),
         };
         let word = self.style.paint(ink, format!("{word}[{}]", finding.rule));
-        writeln!(to, "\n    {word} {}", finding.message)?;
+        writeln!(to, "\n    {word} {}", further(&finding.message, 6))?;
         let field = finding.subject.field.as_deref().map(|field| format!(", {field}")).unwrap_or_default();
         writeln!(to, "    {}", self.style.paint(Ink::Faint, format!("{}{field}", finding.subject.name)))?;
         if let Some(place) = &finding.subject.place {
             indent(&write_place(place, self.style), to)?;
         }
-        writeln!(to, "    {} {}", self.style.paint(Ink::Strong, "mend:"), finding.remediation.summary)?;
+        writeln!(
+            to,
+            "    {} {}",
+            self.style.paint(Ink::Strong, "mend:"),
+            further(&finding.remediation.summary, 6)
+        )?;
         for command in &finding.remediation.commands {
-            writeln!(to, "      {command}")?;
+            writeln!(to, "      {}", further(command, 6))?;
         }
         writeln!(to, "    {}", self.style.paint(Ink::Faint, format!("runbook: {}", finding.runbook)))
     }
@@ -135,13 +140,27 @@ impl Terminal {
         for (why, advice, accepted, rules) in told {
             let word = if accepted { "unknown, accepted" } else { "unknown" };
             let word = self.style.paint(Ink::Doubt, format!("{word}[{}]", rules.join(", ")));
-            writeln!(to, "\n    {word} {why}")?;
+            writeln!(to, "\n    {word} {}", further(why, 6))?;
             if let Some(advice) = advice {
-                writeln!(to, "    {} {advice}", self.style.paint(Ink::Strong, "to know it:"))?;
+                writeln!(to, "    {} {}", self.style.paint(Ink::Strong, "to know it:"), further(advice, 6))?;
             }
         }
         Ok(())
     }
+}
+
+/// A text whose further lines stand further in.
+fn further(text: &str, by: usize) -> String {
+    let mut lines = text.lines();
+    let mut whole = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        whole.push('\n');
+        if !line.trim().is_empty() {
+            whole.extend(std::iter::repeat_n(' ', by));
+            whole.push_str(line.trim_end());
+        }
+    }
+    whole
 }
 
 fn indent(text: &str, to: &mut dyn Write) -> io::Result<()> {

@@ -18,7 +18,7 @@ use super::{INVALID, OF_TRIALS, PODS_REFUSED, REFUSED, WARNED};
 use crate::changes::{Happens, last_applied, rollout};
 use crate::effective::{Surroundings, created, differences};
 use crate::told::some;
-use crate::updates::{before_and_after, immutable, patch};
+use crate::updates::{before_and_after, conflicts, immutable, patch};
 
 /// How many reasons are told for what was not tried.
 const TOLD: usize = 2;
@@ -147,6 +147,10 @@ pub(super) async fn examine(
             // What is there is deleted first.
             Ok(Tried::Refused(refusal))
                 if refusal.code == 409 && trial.planned.is_made_anew(release.method()) => {}
+            // It is told by the check that looks at changes.
+            Ok(Tried::Refused(refusal)) if refusal.code == 409 && is_known_conflict(trial, apply) => {
+                telling.decided(trial)
+            }
             Ok(Tried::Refused(refusal)) => {
                 telling.refused(trial, &refusal, meaning(&refusal, &touches), &mut not_tried)
             }
@@ -450,6 +454,12 @@ fn is_known_change(trial: &Trial<'_>, method: Method) -> bool {
         !immutable::refused(object.group(), object.kind(), &before, &after).is_empty()
     };
     cfg!(feature = "change-safety") && before_and_after(trial.planned, method).is_some_and(known)
+}
+
+/// Whether what is refused is that a field belongs to another manager.
+fn is_known_conflict(trial: &Trial<'_>, apply: &Apply) -> bool {
+    let found = conflicts::of(trial.planned, apply);
+    cfg!(feature = "change-safety") && found.is_some_and(|found| !found.is_empty())
 }
 
 /// The command that tries the same.

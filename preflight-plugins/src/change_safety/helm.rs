@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use preflight_core::cluster::Reader;
 use preflight_core::release::{Live, Planned, Release};
-use preflight_core::{Examination, Method, Remediation, Subject};
+use preflight_core::{Examination, Method, Remediation, RuleCheck, Subject};
 use serde_json::Value;
 
 use super::{HELM_OWNERSHIP, HELM_PENDING, SECRETS};
@@ -14,6 +14,8 @@ const RELEASE: &str = "meta.helm.sh/release-name";
 const NAMESPACE: &str = "meta.helm.sh/release-namespace";
 /// The label with which charts say the same.
 const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The annotation that makes an object a hook.
+const HOOK: &str = "helm.sh/hook";
 /// Operations that are under way, or broke off.
 const PENDING: &str = "owner=helm,status in (pending-install,pending-upgrade,pending-rollback)";
 
@@ -22,34 +24,27 @@ pub(super) async fn examine(check: &Examination, cluster: &Reader, release: &Rel
     let mut pending = check.rule(&HELM_PENDING);
     if release.method() == Method::Helm && !release.objects().is_empty() {
         let own = own_release(release);
-        for planned in release.objects() {
-            let Live::Present(live) = &planned.live else { continue };
-            // What a chart has in `crds/` is made without looking, and never changed.
-            if planned.object.kind() == "CustomResourceDefinition" {
-                continue;
-            }
-            ownership.examined();
-            if let Some(why) = not_ours(live, own.as_deref()) {
-                let message = format!("Helm does not take over {}: {why}", planned.object.id());
-                ownership.predict(
-                    Subject::object(&planned.object),
-                    message,
-                    adopt(planned, own.as_deref(), release),
-                );
-            }
-        }
         let namespace = release.default_namespace();
-        let found = cluster.select(&SECRETS, Some(namespace), PENDING).await;
-        if let Some(found) = check.need(&[&HELM_PENDING], found) {
+        let records = match &own {
+            Some(own) => format!("owner=helm,name={own}"),
+            None => PENDING.to_owned(),
+        };
+        let records = cluster.select(&SECRETS, Some(namespace), &records).await;
+        let records = check.need(&[&HELM_PENDING], records);
+        // What is not known may be an upgrade.
+        let is_install =
+            own.is_some() && records.as_ref().is_some_and(|records| !records.iter().any(is_there));
+        owners(&mut ownership, release, own.as_deref(), is_install);
+        if let Some(records) = records {
             pending.examined();
-            for secret in found {
-                let label = |key: &str| secret["metadata"]["labels"][key].as_str().unwrap_or_default();
-                let name = label("name");
-                if own.as_deref() != Some(name) {
-                    continue;
-                }
-                let message =
-                    format!("Helm's release {name} is {} (revision {})", label("status"), label("version"));
+            let under_way = records.iter().filter(|record| label(record, "status").starts_with("pending-"));
+            for record in under_way.filter(|record| own.as_deref() == Some(label(record, "name"))) {
+                let name = label(record, "name");
+                let message = format!(
+                    "Helm's release {name} is {} (revision {})",
+                    label(record, "status"),
+                    label(record, "version")
+                );
                 let remedy = Remediation::new("Wait until that operation has ended, or roll it back")
                     .command(format!("helm history {name} -n {namespace}"))
                     .command(format!("helm rollback {name} -n {namespace}"));
@@ -59,6 +54,48 @@ pub(super) async fn examine(check: &Examination, cluster: &Reader, release: &Rel
     }
     ownership.conclude("objects that are there");
     pending.conclude("namespaces of releases");
+}
+
+fn label<'a>(record: &'a Value, key: &str) -> &'a str {
+    record["metadata"]["labels"][key].as_str().unwrap_or_default()
+}
+
+/// Whether a record says that its release is there, so that Helm upgrades it.
+fn is_there(record: &Value) -> bool {
+    !matches!(label(record, "status"), "uninstalled" | "uninstalling")
+}
+
+/// Objects that are there and not the release's. An upgrade looks only at those that the release did not have before:
+/// which ones it had is in the contents of its record, which are not read.
+fn owners(rule: &mut RuleCheck<'_>, release: &Release, own: Option<&str>, is_install: bool) {
+    for planned in release.objects() {
+        let Live::Present(live) = &planned.live else { continue };
+        // What a chart has in `crds/` is made without looking, and never changed; hooks are made without looking too.
+        let is_hook = planned.object.annotations().iter().any(|(key, _)| *key == HOOK);
+        if is_hook || planned.object.kind() == "CustomResourceDefinition" {
+            continue;
+        }
+        rule.examined();
+        let Some(doubt) = not_ours(live, own) else { continue };
+        let message = format!("Helm does not take over {}: {}", planned.object.id(), doubt.why);
+        let remedy = adopt(planned, own, release);
+        if doubt.of_another || is_install || !helm_has_written(live) {
+            rule.predict(Subject::object(&planned.object), message, remedy);
+        } else {
+            let why = format!("{message}, unless its release had it before, which is not read");
+            let namespace = release.default_namespace();
+            rule.unknown(why, format!("helm get manifest {} -n {namespace}", own.unwrap_or("RELEASE")));
+        }
+    }
+}
+
+/// Whether Helm, or what is made of it, has ever written an object. Where nobody is told to have, it may have.
+fn helm_has_written(live: &Value) -> bool {
+    let managers = live["metadata"]["managedFields"].as_array().filter(|managers| !managers.is_empty());
+    managers.is_none_or(|managers| {
+        let mut names = managers.iter().filter_map(|manager| manager["manager"].as_str());
+        names.any(|name| name.to_lowercase().contains("helm"))
+    })
 }
 
 /// The name of the release: what most of its objects that are there say, else what its charts say.
@@ -77,16 +114,25 @@ fn own_release(release: &Release) -> Option<String> {
     named.into_iter().max_by_key(|(_, count)| *count).map(|(name, _)| name)
 }
 
-/// Why an object does not belong to the release.
-fn not_ours(live: &Value, own: Option<&str>) -> Option<String> {
+/// Why an object does not seem to belong to the release.
+struct Doubt {
+    why: String,
+    /// It says that it belongs to another one, which has written it last.
+    of_another: bool,
+}
+
+fn not_ours(live: &Value, own: Option<&str>) -> Option<Doubt> {
     let metadata = &live["metadata"];
     let of = metadata["annotations"][RELEASE].as_str();
+    let nobody = |why: &str| Some(Doubt { why: why.to_owned(), of_another: false });
     match (of, own) {
         _ if metadata["labels"]["app.kubernetes.io/managed-by"] != "Helm" => {
-            Some("it is there, and was not made by Helm".to_owned())
+            nobody("it is there, and does not say that Helm made it")
         }
-        (None, _) => Some("it does not say of which release it is".to_owned()),
-        (Some(of), Some(own)) if of != own => Some(format!("it is of the release {of}, not of {own}")),
+        (None, _) => nobody("it does not say of which release it is"),
+        (Some(of), Some(own)) if of != own => {
+            Some(Doubt { why: format!("it is of the release {of}, not of {own}"), of_another: true })
+        }
         _ => None,
     }
 }

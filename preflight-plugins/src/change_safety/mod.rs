@@ -61,7 +61,9 @@ rules! { plugin "change-safety";
     /// Helm does not take over an object that is there.
     ///
     /// It belongs to another release of Helm, or to none: Helm refuses to install or upgrade over it. Delete the object, or
-    /// have it adopted with the label and the annotations that Helm looks for.
+    /// have it adopted with the label and the annotations that Helm looks for. An upgrade looks only at objects that the
+    /// release did not have before. Which ones it had is in the contents of its record, which are not read: what has lost
+    /// the label or annotations, and was written by Helm, is therefore unknown.
     ///
     /// ```sh
     /// kubectl get KIND NAME -n NAMESPACE -o jsonpath='{.metadata.labels}{.metadata.annotations}'

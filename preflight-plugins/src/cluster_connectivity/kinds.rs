@@ -92,7 +92,10 @@ pub(super) fn examine(check: &Examination, release: &Release, discovery: &Discov
             _ => {}
         }
     }
-    served.conclude("objects");
+    served.conclude(&match release.left_out().len() {
+        0 => "objects".to_owned(),
+        n => format!("objects, without {n} that Helm makes at other times"),
+    });
     own.conclude("kinds of the release's own definitions");
     removed.conclude("objects");
     deprecated.conclude("objects");

@@ -187,6 +187,10 @@ async fn release(check: &Examination, context: &Context) {
     };
     let cluster = context.unconnected();
     check.detail("actions", serde_json::json!(release.actions()));
+    if !release.left_out().is_empty() {
+        let left_out = release.left_out().iter().map(|object| object.id().to_string());
+        check.detail("left_out", left_out.collect::<Vec<_>>());
+    }
     let minor = cluster.version().await.ok().and_then(|version| version.minor());
     let discovery = cluster.discovery().await;
     let of_kinds = [&KIND_NOT_SERVED, &CRD_IN_RELEASE, &API_REMOVED, &API_DEPRECATED, &API_GROUP_UNAVAILABLE];

@@ -15,9 +15,13 @@ use crate::changes::{Happens, merged, rollout};
 use crate::intercept::{ClientConfig, ServiceReference};
 use crate::labels::{self, selects};
 use crate::memo::Memo;
+use crate::told::some;
 
 /// A certificate that expires within this time is told, in seconds: a week.
 const SOON: i64 = 7 * 24 * 3600;
+
+/// How many workloads are told.
+const TOLD: usize = 3;
 
 /// What is known of what a webhook is called at.
 #[derive(Debug, Clone)]
@@ -78,7 +82,14 @@ impl<'a> Backends<'a> {
 
     /// The workloads of the release whose pods will be what a webhook is called at, as people call them.
     pub(super) async fn healers(&self, config: &ClientConfig) -> Vec<String> {
-        let Some(reference) = &config.service else { return Vec::new() };
+        match &config.service {
+            Some(reference) => self.pods_of(reference).await,
+            None => Vec::new(),
+        }
+    }
+
+    /// The workloads of the release whose pods a Service leads to.
+    async fn pods_of(&self, reference: &ServiceReference) -> Vec<String> {
         let selector = match self.coming(reference) {
             Some((_, planned)) => merged(planned, self.release.method())["spec"]["selector"].clone(),
             None => {
@@ -134,6 +145,16 @@ impl<'a> Backends<'a> {
         };
         let describe = format!("kubectl describe service {name} -n {namespace}");
         let Some(service) = self.cluster.get(&services(), Some(namespace), name).await? else {
+            if self.coming(reference).is_some() {
+                let pods = self.pods_of(reference).await;
+                let get =
+                    format!("kubectl get endpointslices -n {namespace} -l kubernetes.io/service-name={name}");
+                return broken(
+                    comes(namespace, name, &pods),
+                    "Apply first what serves the webhook, and wait until it is ready",
+                    get,
+                );
+            }
             let why = format!("the Service {namespace}/{name} does not exist");
             let get = format!("kubectl get services -n {namespace}");
             return broken(why, "Install what serves the webhook, or remove its configuration", get);
@@ -170,6 +191,16 @@ impl<'a> Backends<'a> {
         let get = format!("kubectl get endpointslices -n {namespace} -l {selector}");
         broken(why, "Mend the pods behind it", get)
     }
+}
+
+/// Why a Service that comes with the release does not help.
+fn comes(namespace: &str, name: &str, pods: &[String]) -> String {
+    let lacks = match pods {
+        [] => "brings no pods for it".to_owned(),
+        pods => format!("its pods, of {}, are not ready when it is called", some(pods, TOLD)),
+    };
+    let and = if pods.is_empty() { ", which" } else { ", and" };
+    format!("the Service {namespace}/{name} comes only with the release{and} {lacks}")
 }
 
 /// An endpoint that does not say whether it is ready, is.
@@ -232,6 +263,19 @@ mod tests {
         assert_eq!(judged(&bundle(3000, 3001)), Authority::Broken("is not valid yet".to_owned()));
         assert!(matches!(judged("rubbish"), Authority::Broken(_)));
         assert_eq!(authority(&ClientConfig::default()), Authority::Default);
+    }
+
+    #[test]
+    fn a_service_of_the_release_is_not_said_to_be_missing() {
+        assert_eq!(
+            comes("shop", "guard", &[]),
+            "the Service shop/guard comes only with the release, which brings no pods for it"
+        );
+        assert_eq!(
+            comes("shop", "guard", &["Deployment shop/guard".to_owned()]),
+            "the Service shop/guard comes only with the release, and its pods, of Deployment shop/guard, are not ready \
+             when it is called"
+        );
     }
 
     #[test]

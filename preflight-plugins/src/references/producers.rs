@@ -119,15 +119,24 @@ pub(super) async fn of(finder: &Finder<'_>, target: &Target) -> Result<Option<Ma
     if let Some(maker) = of_release(finder, target) {
         return Ok(Some(maker));
     }
+    let mut unseen = None;
     for producer in PRODUCERS.iter().filter(|producer| producer.makes == target.kind) {
         let Ok(Some(resource)) = finder.resource(producer.group, producer.kind) else { continue };
-        for object in finder.cluster.select(&resource, target.namespace.as_deref(), "").await? {
+        let found = match finder.cluster.select(&resource, target.namespace.as_deref(), "").await {
+            Ok(found) => found,
+            // Another one may be seen.
+            Err(error) => {
+                unseen.get_or_insert(error);
+                continue;
+            }
+        };
+        for object in found {
             if names(producer, &object).contains(&target.name) {
                 return Ok(Some(maker(&object, producer.kind)));
             }
         }
     }
-    Ok(None)
+    unseen.map_or(Ok(None), |error| Err(error.into()))
 }
 
 fn of_release(finder: &Finder<'_>, target: &Target) -> Option<Maker> {

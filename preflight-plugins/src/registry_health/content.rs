@@ -85,7 +85,7 @@ impl Rules<'_> {
         for (rules, trouble) in &content.troubles {
             match trouble {
                 Trouble::Missing { .. } => {
-                    self.missing.examined();
+                    self.missing.examined_once(used.image());
                     let remedy = Remediation::new("Push the image anew: a part of it is not there");
                     tell(used, &mut self.missing, format!("{text} is not whole: {trouble}"), remedy);
                 }
@@ -93,7 +93,7 @@ impl Rules<'_> {
                 _ => self.check.unknown(rules, format!("{text}: {trouble}"), "ask again"),
             }
         }
-        self.schema_1.examined();
+        self.schema_1.examined_once(used.image());
         if content.schema_1 {
             self.schema_1(used);
             if used.user == RunAs::NotRoot && used.refuses_schema_1 == Some(false) {
@@ -102,7 +102,7 @@ impl Rules<'_> {
             }
             return self.check.set_aside(&[&PLATFORM], "an image of schema 1 does not say what it runs on");
         }
-        self.not_image.examined();
+        self.not_image.examined_once(used.image());
         if content.not_image {
             let remedy = Remediation::new("Name an image; this is another kind of artefact")
                 .command(self.hub.skopeo("inspect --raw", used.registry(), text));
@@ -114,7 +114,7 @@ impl Rules<'_> {
             return self.check.unknown(&[&NOT_AN_IMAGE], why, remedy.on_one_line());
         }
         if let Some((platform, digest)) = &content.lacking {
-            self.missing.examined();
+            self.missing.examined_once(used.image());
             let remedy = Remediation::new("Push the image anew, with all its platforms");
             let message = format!("{text} names {digest} for {platform}, which is not there");
             tell(used, &mut self.missing, message, remedy);
@@ -153,7 +153,7 @@ impl Rules<'_> {
                 "kubectl get nodes -L kubernetes.io/os,kubernetes.io/arch",
             );
         }
-        self.platform.examined();
+        self.platform.examined_once(used.image());
         let runs = |platform: &Platform| platforms.contains(platform);
         let unfit: Vec<_> = nodes.iter().filter(|(_, platform)| !runs(platform)).collect();
         let Some((name, platform)) = unfit.first() else {

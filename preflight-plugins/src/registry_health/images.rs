@@ -81,7 +81,7 @@ pub(super) async fn examine(
                 continue;
             }
             Some(NotAsked::Blocked(why)) => {
-                rules.missing.examined();
+                rules.missing.examined_once(used.image());
                 tell(
                     used,
                     &mut rules.missing,
@@ -185,14 +185,14 @@ async fn has(cluster: &Reader, node: &str, image: &Reference) -> Option<bool> {
 impl Rules<'_> {
     fn reference(&mut self, used: &Use<'_>) {
         let Err(why) = &used.reference else {
-            return self.reference.examined();
+            return self.reference.examined_once(used.image());
         };
         let unresolved = used.planned.object.unresolved();
         if let Some(left) = unresolved.iter().find(|left| left.path == used.path) {
             let message = format!("{} was not replaced in the image of {}", left.text, used.of);
             return self.check.blocked(&[&IMAGE_REFERENCE], &UNRESOLVED_VARIABLE, message);
         }
-        self.reference.examined();
+        self.reference.examined_once(used.image());
         let remedy = Remediation::new(
             "Write it as [registry/]repository[:tag][@digest], the repository in lower case",
         )
@@ -210,7 +210,7 @@ impl Rules<'_> {
         if !self.hub.images.require_digests {
             return;
         }
-        self.pinned.examined();
+        self.pinned.examined_once(used.image());
         if image.digest.is_none() {
             let remedy = Remediation::new("Pin it: NAME:TAG@DIGEST").command(self.hub.skopeo(
                 OF_DIGEST,
@@ -263,9 +263,9 @@ impl Rules<'_> {
         let remedy = Remediation::new("Load the image onto the nodes, or let it be pulled (imagePullPolicy: IfNotPresent)")
             .command("kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name}{\"\\t\"}{.status.images[*].names}{\"\\n\"}{end}'");
         match here {
-            Here::All(_) => self.missing.examined(),
+            Here::All(_) => self.missing.examined_once(used.image()),
             Here::None => {
-                self.missing.examined();
+                self.missing.examined_once(used.image());
                 let message = format!("{} is never pulled, and no node that may run it has it", used.text);
                 tell(used, &mut self.missing, message, remedy);
             }
@@ -279,7 +279,7 @@ impl Rules<'_> {
 
     /// It depends on where the pods come to run. A DaemonSet's run on all nodes.
     fn on_some_nodes(&mut self, used: &Use<'_>, what: &str, having: usize, all: usize, remedy: Remediation) {
-        self.missing.examined();
+        self.missing.examined_once(used.image());
         let message = format!("{} {what}, and {having} of {all} nodes that may run it have it", used.text);
         if used.planned.object.kind() == "DaemonSet" {
             return tell(used, &mut self.missing, message, remedy);
@@ -307,7 +307,7 @@ impl Rules<'_> {
             );
             return self.check.set_aside(OF_CONTENT, "an image could not be looked at");
         }
-        self.missing.examined();
+        self.missing.examined_once(used.image());
         let remedy = Remediation::new("Push it to its registry, so that new nodes can have it too");
         let message =
             format!("{text} is on all {count} nodes that may run it, but cannot be had from its registry");
@@ -318,7 +318,7 @@ impl Rules<'_> {
     fn own_credentials(&mut self, used: &Use<'_>, inquiry: &Inquiry) {
         let Own::Tried { source, pull } = &inquiry.own else {
             if let Own::Unavailable(why) = &inquiry.own {
-                self.own.examined();
+                self.own.examined_once(used.image());
                 let remedy = Remediation::new("Sign in again, or say `images: {no_own_credentials: true}`");
                 self.own.warn(
                     used.subject(),
@@ -329,10 +329,10 @@ impl Rules<'_> {
             return;
         };
         if pull.found.is_some() {
-            return self.own.examined();
+            return self.own.examined_once(used.image());
         }
         if let (true, Some(last)) = (pull.is_refused(), pull.last()) {
-            self.own.examined();
+            self.own.examined_once(used.image());
             let message = format!("{}: the credentials in {source} are refused: {}", used.text, last.trouble);
             let remedy = Remediation::new("Sign in again, with an account that may read the repository")
                 .command(format!("docker login {}", last.authority));
@@ -359,7 +359,7 @@ impl Rules<'_> {
                         self.check.blocked(&[&PULL_PERMISSION], &PULL_SECRET, why);
                     }
                 }
-                _ if assumed == Some(NodeCredentials::Assumed) => self.permission.examined(),
+                _ if assumed == Some(NodeCredentials::Assumed) => self.permission.examined_once(used.image()),
                 Keys::NotRead { why, advice } => {
                     let why = format!(
                         "whether the pods of {} may pull {}: {why}",
@@ -372,7 +372,7 @@ impl Rules<'_> {
             };
         };
         if pull.found.is_some() {
-            return self.permission.examined();
+            return self.permission.examined_once(used.image());
         }
         let hidden =
             seen_otherwise(inquiry) && pull.failed.iter().all(|tried| rule_of(&tried.trouble).is_none());
@@ -388,7 +388,7 @@ impl Rules<'_> {
         let message = format!("{} may not be pulled {by_whom}: {}", used.text, last.trouble);
         let registry = &image.registry;
         match (assumed, &last.with) {
-            (Some(NodeCredentials::Assumed), _) => self.permission.examined(),
+            (Some(NodeCredentials::Assumed), _) => self.permission.examined_once(used.image()),
             (None, None) => {
                 let advice = format!(
                     "give the pod a pull secret, or say whether nodes have credentials of their own: `registries: {{{registry}: {{node_credentials: assumed}}}}`, or `none`"
@@ -396,7 +396,7 @@ impl Rules<'_> {
                 self.check.unknown(&[&PULL_PERMISSION], message, advice);
             }
             _ => {
-                self.permission.examined();
+                self.permission.examined_once(used.image());
                 let name = last
                     .with
                     .as_deref()
@@ -419,7 +419,7 @@ impl Rules<'_> {
         assumed: Option<NodeCredentials>,
     ) {
         if inquiry.found().is_some() {
-            return self.missing.examined();
+            return self.missing.examined_once(used.image());
         }
         let tried: Vec<_> = inquiry.failed().collect();
         let missing =
@@ -432,7 +432,7 @@ impl Rules<'_> {
             .filter(|tried| !tried.is_mirror)
             .find(|tried| !matches!(tried.trouble, Trouble::Missing { .. }));
         if let (Some(missing), true, None) = (missing, shown, others) {
-            self.missing.examined();
+            self.missing.examined_once(used.image());
             let (message, remedy) = self.not_there(used, image, missing);
             tell(used, &mut self.missing, message, remedy);
             return self.check.set_aside(OF_CONTENT, "an image is not there");

@@ -64,12 +64,12 @@ pub(super) async fn examine(
         match now {
             // Whoever pins does not need the tag.
             Some(Ok(now)) if now.digest != digest => {
-                rule.examined();
+                rule.examined_once(used.image());
                 let message = format!("{}: the tag {tag} now leads to {}", used.text, now.digest);
                 let tag_only = Reference { digest: None, ..image.clone() };
                 rule.warn(used.subject(), message, remedy(&tag_only));
             }
-            _ => rule.examined(),
+            _ => rule.examined_once(used.image()),
         }
     }
     running(check, context, uses, inquiries, &mut rule, &remedy).await;
@@ -130,7 +130,7 @@ async fn running(
                 }
             }
             if examined {
-                rule.examined();
+                rule.examined_once(used.image());
             }
         }
     }

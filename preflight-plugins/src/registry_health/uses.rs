@@ -62,6 +62,11 @@ impl Use<'_> {
         Subject::at(&self.planned.object, &self.path)
     }
 
+    /// The image, by which uses of the same one are told to be so.
+    pub(super) fn image(&self) -> String {
+        self.reference.as_ref().map_or_else(|_| self.text.clone(), ToString::to_string)
+    }
+
     /// The registry that it is in. Empty where it is not the reference of an image.
     pub(super) fn registry(&self) -> &str {
         self.reference.as_ref().map_or("", |image| &image.registry)

@@ -18,7 +18,7 @@ view!(Autoscaler: namespaced "autoscaling" "v2" "horizontalpodautoscalers" "Hori
 /// The autoscalers as they will be.
 pub(super) async fn read(projected: &Projected) -> Result<Scalers, ClusterError> {
     let mut scalers = Scalers::default();
-    for (namespace, name, autoscaler) in projected.list::<Autoscaler>().await?.iter() {
+    for (namespace, name, autoscaler) in projected.list_within::<Autoscaler>().await?.iter() {
         scalers.add(namespace, name, &autoscaler.0);
     }
     Ok(scalers)

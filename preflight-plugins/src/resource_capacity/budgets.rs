@@ -33,7 +33,9 @@ pub(super) async fn examine(check: &Examination, projected: &Projected, placed: 
     if placed.workloads.is_empty() {
         return rule.conclude("PodDisruptionBudgets of the release's pods");
     }
-    let Some(budgets) = check.need(&[&DISRUPTION_BUDGET], projected.list::<Budget>().await) else { return };
+    let Some(budgets) = check.need(&[&DISRUPTION_BUDGET], projected.list_within::<Budget>().await) else {
+        return;
+    };
     for (namespace, name, budget) in budgets.iter() {
         let covered = placed.workloads.iter().filter(|(at, labels, _)| {
             at == namespace && budget.spec.selector.as_ref().is_some_and(|selector| selects(selector, labels))

@@ -5,6 +5,7 @@ mod budgets;
 mod decide;
 mod nodes;
 mod objects;
+mod open;
 mod placement;
 mod reading;
 mod scene;

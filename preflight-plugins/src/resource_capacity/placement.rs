@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use preflight_core::cluster::Reader;
+use preflight_core::cluster::{Listed, Reader};
 use preflight_core::manifests::ObjectId;
 use preflight_core::release::{Live, Projected, Release};
-use preflight_core::{Context, Examination, FieldPath, Remediation, Rule, RuleCheck, Subject, Undecided};
+use preflight_core::{Context, Examination, FieldPath, Remediation, RuleCheck, Subject, Undecided};
 
 use super::decide::{Bar, Decided, Inputs, Obstacle, Placement, amount_of, decide};
+use super::open::{ALL, Open};
 use super::reading::Read;
 use super::settings::{Capacity, ResourceThresholds};
 use super::volumes::Storage;
@@ -18,9 +19,11 @@ use super::{
 };
 use crate::admitted::AdmittedPods;
 use crate::capacity::admit::{Refusal, Rules};
+use crate::capacity::quota::Quota;
 use crate::capacity::reason::{Histogram, Reason};
 use crate::capacity::scene::Hitch;
 use crate::capacity::shortfall::Shortfall;
+use crate::capacity::view::Pod;
 use crate::labels::Labels;
 use crate::storage::NewClaim;
 use crate::told::some;
@@ -37,18 +40,6 @@ pub(super) struct Placed {
     pub(super) workloads: Vec<(String, Labels, usize)>,
 }
 
-static ALL: &[&Rule] = &[
-    &UNSCHEDULABLE,
-    &PREEMPTION,
-    &AUTOSCALING_MAXIMUM,
-    &REQUESTED_OVER_THRESHOLD,
-    &QUOTA_EXCEEDED,
-    &LIMIT_RANGE,
-    &CLASS_MISSING,
-];
-static OF_PODS: &[&Rule] =
-    &[&UNSCHEDULABLE, &PREEMPTION, &AUTOSCALING_MAXIMUM, &REQUESTED_OVER_THRESHOLD, &QUOTA_EXCEEDED];
-
 pub(super) async fn examine(
     check: &Examination,
     context: &Context,
@@ -58,9 +49,19 @@ pub(super) async fn examine(
     read: &Read,
 ) -> Placed {
     let mut placed = Placed::default();
-    let Some(rules) = admission_rules(check, read) else { return placed };
-    let pods = check.need(OF_PODS, read.pods.clone());
-    let scalers = check.need(OF_PODS, autoscalers::read(projected).await);
+    let (Some(capacity), Some(thresholds)) = (
+        check.need(ALL, context.settings::<Capacity>()),
+        check.need(ALL, context.settings::<ResourceThresholds>()),
+    ) else {
+        return placed;
+    };
+    let scalers = autoscalers::read(projected).await;
+    let open = Open::of(release, read, &scalers, &thresholds);
+    open.conclude_others(check);
+    let Some(rules) = open.admission_rules(check, read, release) else { return placed };
+    let pods = check.need(open.rules(), read.pods.clone());
+    let here = pods.clone().or_else(|| read.pods_here.clone().ok());
+    let scalers = check.need(open.rules(), scalers);
     let none = Arc::default();
     let no_scalers = Scalers::default();
     let mut all = Vec::new();
@@ -72,7 +73,7 @@ pub(super) async fn examine(
             planned,
             release.method(),
             &rules,
-            pods.as_ref().unwrap_or(&none),
+            here.as_ref().unwrap_or(&none),
             scalers.as_ref().unwrap_or(&no_scalers),
             admitted.as_ref().and_then(|admitted| admitted.of(position)),
         ) {
@@ -99,70 +100,101 @@ pub(super) async fn examine(
         }
     }
     for Unclear { why, advice } in unclear.into_iter().chain(others) {
-        check.unknown(OF_PODS, why, advice);
+        check.unknown(open.rules(), why, advice);
     }
-    let (Some(pods), Some(_)) = (pods, scalers) else { return placed };
     let mut quota_rule = check.rule(&QUOTA_EXCEEDED);
     let mut quotas = Vec::new();
-    if let Some(live) = check.need(&[&QUOTA_EXCEEDED], read.quotas.clone()) {
-        let (known, uncounted) = objects::quotas(cluster, &live, release, &pods).await;
+    // What a new quota counts is counted now.
+    let counts = open.has(&QUOTA_EXCEEDED) || release.of_kind("", "ResourceQuota").next().is_some();
+    let seen = match here {
+        None if counts => check.need(&[&QUOTA_EXCEEDED], read.pods_here.clone()),
+        here => Some(here.unwrap_or_default()),
+    };
+    if let (Some(live), Some(here)) = (check.need(&[&QUOTA_EXCEEDED], read.quotas.clone()), seen) {
+        let (known, uncounted) = objects::quotas(cluster, &live, release, &here).await;
         quotas = objects::examine(&mut quota_rule, release, &live, known, &claims);
         for why in uncounted {
             quota_rule.unknown(why, "see `kubectl describe resourcequota`");
         }
     }
     let counted = quotas.len();
-    // Whether quotas let the pods in step by step depends on where they go.
-    let Some(nodes) = check.need(OF_PODS, read.nodes.clone()) else { return placed };
+    let decided = match (pods, scalers) {
+        (Some(pods), Some(_)) if open.classes_known => {
+            place(
+                check,
+                cluster,
+                release,
+                projected,
+                read,
+                &open,
+                Parts { pods, quotas, wanted: schedulable, capacity },
+            )
+            .await
+        }
+        _ => None,
+    };
+    match decided {
+        Some(decided) => {
+            tell(check, quota_rule, &decided, counted);
+            thresholds_of(check, &thresholds, &decided);
+        }
+        // Whether quotas let pods in depends on where they go; the other objects have been counted.
+        None if !open.has(&QUOTA_EXCEEDED) => {
+            quota_rule.examined_many(counted);
+            quota_rule.conclude("ResourceQuotas");
+        }
+        None => {}
+    }
+    placed
+}
+
+/// What is known before pods are placed.
+struct Parts {
+    pods: Arc<Listed<Pod>>,
+    quotas: Vec<Quota>,
+    wanted: Vec<Wanted>,
+    capacity: Arc<Capacity>,
+}
+
+/// Plays the release through; nothing if what that needs is not known, which is told.
+async fn place(
+    check: &Examination,
+    cluster: &Reader,
+    release: &Arc<Release>,
+    projected: &Projected,
+    read: &Read,
+    open: &Open,
+    parts: Parts,
+) -> Option<Decided> {
+    let Parts { pods, quotas, wanted, capacity } = parts;
+    let nodes = check.need(open.rules(), read.nodes.clone())?;
     let namespaces = match &read.namespaces {
         Ok(namespaces) => namespaces.clone(),
-        Err(error) if looks_at_namespaces(&pods, &schedulable) => {
-            check.need::<()>(OF_PODS, Err(error.clone()));
-            return placed;
-        }
+        Err(error) if looks_at_namespaces(&pods, &wanted) => check.need(open.rules(), Err(error.clone()))?,
         Err(_) => Default::default(),
     };
-    let (Some(capacity), Some(thresholds)) = (
-        check.need(ALL, context.settings::<Capacity>()),
-        check.need(ALL, context.settings::<ResourceThresholds>()),
-    ) else {
-        return placed;
-    };
-    let storage = if volumes::is_wanted(&schedulable) {
-        match check.need(OF_PODS, volumes::read(cluster, projected, release).await) {
-            Some(storage) => storage,
-            None => return placed,
-        }
+    let storage = if volumes::is_wanted(&wanted) {
+        check.need(open.rules(), volumes::read(cluster, projected, release).await)?
     } else {
         Storage::default()
     };
-    let going = match release.pruning() {
-        Ok(pruning) => pruning
-            .deletions
-            .iter()
-            .map(|gone| {
-                let namespace = gone.namespace.clone().unwrap_or_default();
-                (gone.resource.kind.to_string(), namespace, gone.name.clone())
-            })
-            .collect(),
-        Err(error) => {
-            check.need::<()>(OF_PODS, Err(error));
-            return placed;
-        }
-    };
-    let inputs = Inputs { nodes, pods, namespaces, quotas, wanted: schedulable, capacity, storage, going };
+    let pruning = check.need(open.rules(), release.pruning())?;
+    let going = pruning.deletions.iter().map(|gone| {
+        let namespace = gone.namespace.clone().unwrap_or_default();
+        (gone.resource.kind.to_string(), namespace, gone.name.clone())
+    });
+    let going = going.collect();
+    let inputs = Inputs { nodes, pods, namespaces, quotas, wanted, capacity, storage, going };
     let decided = tokio::task::spawn_blocking(move || decide(inputs)).await;
     let decided =
         decided.map_err(|_| Undecided::unknown("playing the release through came to an unexpected end"));
-    let Some(mut decided) = check.need(OF_PODS, decided) else { return placed };
+    let mut decided = check.need(open.rules(), decided)?;
     if decided.is_short_of_nodes() && has_autoscaler(cluster).await {
         let why = "not every pod fits onto the nodes that there are, and a cluster autoscaler runs that may add some";
         let advice = "say in the environment how far it goes: `capacity.elastic`";
         decided.placement = Placement::Unknown(Bar::Nodes, Unclear { why: why.to_owned(), advice });
     }
-    tell(check, quota_rule, &decided, counted);
-    thresholds_of(check, &thresholds, &decided);
-    placed
+    Some(decided)
 }
 
 /// Whether a cluster autoscaler keeps its status (`kube-system/cluster-autoscaler-status`, its default since 1.0). Who may
@@ -170,19 +202,6 @@ pub(super) async fn examine(
 async fn has_autoscaler(cluster: &Reader) -> bool {
     let status = cluster.get(&config_maps(), Some("kube-system"), "cluster-autoscaler-status").await;
     status.is_ok_and(|status| status.is_some())
-}
-
-fn admission_rules(check: &Examination, read: &Read) -> Option<Rules> {
-    let limits = check.need(ALL, read.limits.as_ref().map_err(Clone::clone))?;
-    let priorities = check.need(ALL, read.priorities.as_ref().map_err(Clone::clone))?;
-    let runtimes = check.need(ALL, read.runtimes.as_ref().map_err(Clone::clone))?;
-    let mut rules = Rules::default();
-    for (namespace, name, range) in limits.iter() {
-        rules.limits.entry(namespace.to_owned()).or_default().push((name.to_owned(), range.clone()));
-    }
-    rules.priorities.extend(priorities.iter().map(|(_, name, class)| (name.to_owned(), class.clone())));
-    rules.runtimes.extend(runtimes.iter().map(|(_, name, class)| (name.to_owned(), class.clone())));
-    Some(rules)
 }
 
 /// Nobody applies a pod of its own again, so the classes that it names must be there when it is applied.
@@ -292,10 +311,7 @@ fn by_others(wanted: &Wanted) -> Option<Unclear> {
     None
 }
 
-fn looks_at_namespaces(
-    pods: &preflight_core::cluster::Listed<crate::capacity::view::Pod>,
-    wanted: &[Wanted],
-) -> bool {
+fn looks_at_namespaces(pods: &Listed<Pod>, wanted: &[Wanted]) -> bool {
     let specs = pods.iter().map(|(_, _, pod)| &pod.spec).chain(wanted.iter().map(|wanted| &wanted.pods.spec));
     let terms = specs.flat_map(|spec| {
         spec.affinity.pod_affinity.required.iter().chain(&spec.affinity.pod_anti_affinity.required)

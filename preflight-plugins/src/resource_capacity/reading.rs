@@ -35,6 +35,9 @@ struct Meta {
 pub(super) struct Read {
     pub(super) nodes: Result<Arc<Listed<Node>>, ClusterError>,
     pub(super) pods: Result<Arc<Listed<Pod>>, ClusterError>,
+    /// Those of the whole cluster, or of the namespaces of the release, where one may not look further. So with quotas and
+    /// limits.
+    pub(super) pods_here: Result<Arc<Listed<Pod>>, ClusterError>,
     pub(super) quotas: Result<Arc<Listed<ResourceQuota>>, ClusterError>,
     pub(super) limits: Result<ProjectedList<LimitRange>, ClusterError>,
     pub(super) priorities: Result<ProjectedList<PriorityClass>, ClusterError>,
@@ -59,11 +62,13 @@ pub(super) async fn prefetch(cluster: &Reader) {
 
 /// Reads everything side by side.
 pub(super) async fn read(cluster: &Reader, projected: &Projected, release: &Release) -> Read {
-    let (nodes, pods, quotas, limits, priorities, runtimes, namespaces) = futures::join!(
+    let here = release.namespaces();
+    let (nodes, pods, pods_here, quotas, limits, priorities, runtimes, namespaces) = futures::join!(
         cluster.list::<Node>(),
         cluster.list::<Pod>(),
-        cluster.list::<ResourceQuota>(),
-        projected.list::<LimitRange>(),
+        cluster.list_within::<Pod>(&here),
+        cluster.list_within::<ResourceQuota>(&here),
+        projected.list_within::<LimitRange>(),
         projected.list::<PriorityClass>(),
         projected.list::<RuntimeClass>(),
         cluster.list::<Namespace>(),
@@ -85,5 +90,5 @@ pub(super) async fn read(cluster: &Reader, projected: &Projected, release: &Rele
         }
         all
     });
-    Read { nodes, pods, quotas, limits, priorities, runtimes, namespaces }
+    Read { nodes, pods, pods_here, quotas, limits, priorities, runtimes, namespaces }
 }

@@ -1,6 +1,6 @@
 //! What the workloads of the release are to become, and the pods that they have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use preflight_core::Method;
@@ -465,6 +465,11 @@ pub(super) struct Scaler {
 pub(super) struct Scalers(BTreeMap<(String, String, String, String), Scaler>);
 
 impl Scalers {
+    /// Whether there are any in these namespaces.
+    pub(super) fn are_in(&self, namespaces: &BTreeSet<String>) -> bool {
+        self.0.keys().any(|(namespace, ..)| namespaces.contains(namespace))
+    }
+
     /// Adds one; the last one of a target counts.
     pub(super) fn add(&mut self, namespace: &str, name: &str, object: &Value) {
         let spec = &object["spec"];

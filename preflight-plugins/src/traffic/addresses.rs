@@ -19,20 +19,20 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
     let all = services.map(Vec::as_slice).unwrap_or_default();
     let of_ranges: [&'static Rule; 2] = [&IP_FAMILY, &ADDRESSES_SHORT];
     let needed = [
-        all.iter().any(|service| service.planned.is_some() && wants_family(&service.object)),
+        all.iter().any(|service| service.planned.is_some() && wants_family(service)),
         !new_services(world).is_empty(),
     ];
     let needed: Vec<&'static Rule> =
         of_ranges.into_iter().zip(needed).filter(|(_, needed)| *needed).map(|(rule, _)| rule).collect();
     let ranges = check.need(&needed, world.ranges.as_ref().map_err(Clone::clone));
     let own = || all.iter().filter_map(|service| Some((service, service.planned?)));
-    let mut asks = false;
+    let mut asks = [false, false];
     for (service, (at, planned)) in own() {
         for (index, port) in list(&service.object, "ports").iter().enumerate() {
             let Some(number) = port["nodePort"].as_u64().filter(|number| *number > 0) else { continue };
             ports.examined();
-            asks = true;
             let has = |object: &Value| list(object, "ports").iter().any(|own| own["nodePort"] == number);
+            asks[0] |= !keeps(service, &has);
             if let Some(other) = holder(all, service, at, &has) {
                 let path = FieldPath::of("spec.ports").index(index).key("nodePort");
                 let message = format!(
@@ -46,8 +46,8 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
         }
         if let Some(address) = asked_address(&service.object) {
             addresses.examined();
-            asks = true;
             let has = |object: &Value| asked_address(object) == Some(address);
+            asks[1] |= !keeps(service, &has);
             if let Some(other) = holder(all, service, at, &has) {
                 let message =
                     format!("{} asks for the address {address}, which {other} has", planned.object.id());
@@ -61,12 +61,15 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
             }
         }
         if let Some(ranges) = ranges.filter(|ranges| !ranges.is_empty()) {
-            family(&mut families, planned, &service.object, ranges);
+            family(&mut families, planned, service, ranges);
         }
     }
     // Who has the others is not seen from one namespace.
-    if let Some(error) = world.partial.as_ref().filter(|_| asks) {
-        check.need::<()>(&[&NODE_PORT_TAKEN, &CLUSTER_IP_TAKEN], Err(error.clone()));
+    if let Some(error) = &world.partial {
+        let asked: [&'static Rule; 2] = [&NODE_PORT_TAKEN, &CLUSTER_IP_TAKEN];
+        let asked: Vec<_> =
+            asked.into_iter().zip(asks).filter(|(_, asks)| *asks).map(|(rule, _)| rule).collect();
+        check.need::<()>(&asked, Err(error.clone()));
     }
     if let (Some(ranges), None) = (ranges, &world.partial) {
         room(&mut short, world, all, ranges);
@@ -85,10 +88,14 @@ fn asked_address(service: &Value) -> Option<&str> {
     service["spec"]["clusterIP"].as_str().filter(|address| !matches!(*address, "" | "None"))
 }
 
+/// Whether a Service has already what it asks for: that it keeps.
+fn keeps(own: &Found<'_>, has: &dyn Fn(&Value) -> bool) -> bool {
+    own.before.as_ref().is_some_and(has)
+}
+
 /// Another Service that has something when this one is applied: it is there and keeps it, or comes before.
 fn holder(all: &[Found<'_>], own: &Found<'_>, at: usize, has: &dyn Fn(&Value) -> bool) -> Option<String> {
-    // What it has already it keeps.
-    if own.before.as_ref().is_some_and(has) {
+    if keeps(own, has) {
         return None;
     }
     let other = all.iter().find(|other| {
@@ -104,13 +111,15 @@ fn is_v6(range: &str) -> bool {
     range.contains(':')
 }
 
-/// Whether a Service says which families of addresses it wants.
-fn wants_family(service: &Value) -> bool {
-    let spec = &service["spec"];
+/// Whether a Service says which families of addresses it wants, and does not have them already.
+fn wants_family(service: &Found<'_>) -> bool {
+    let spec = &service.object["spec"];
+    let has = |key: &str| service.before.as_ref().is_some_and(|before| before["spec"][key] == spec[key]);
     // Somebody else says where one without address and selector leads, and may do so in either family.
     let is_free =
         spec["clusterIP"] == "None" && spec["selector"].as_object().is_none_or(serde_json::Map::is_empty);
-    !is_free && (spec["ipFamilyPolicy"] == "RequireDualStack" || !list(service, "ipFamilies").is_empty())
+    let both = spec["ipFamilyPolicy"] == "RequireDualStack" && !has("ipFamilyPolicy");
+    !is_free && (both || (!list(&service.object, "ipFamilies").is_empty() && !has("ipFamilies")))
 }
 
 /// Services of the release that need an address.
@@ -123,12 +132,12 @@ fn new_services<'a>(world: &World<'a>) -> Vec<&'a Planned> {
     new.collect()
 }
 
-fn family(rule: &mut RuleCheck<'_>, planned: &Planned, service: &Value, ranges: &[String]) {
-    let two = service["spec"]["ipFamilyPolicy"] == "RequireDualStack";
-    let wanted: Vec<&str> = list(service, "ipFamilies").iter().filter_map(Value::as_str).collect();
+fn family(rule: &mut RuleCheck<'_>, planned: &Planned, service: &Found<'_>, ranges: &[String]) {
     if !wants_family(service) {
         return;
     }
+    let two = service.object["spec"]["ipFamilyPolicy"] == "RequireDualStack";
+    let wanted: Vec<&str> = list(&service.object, "ipFamilies").iter().filter_map(Value::as_str).collect();
     rule.examined();
     let has = |family: &str| ranges.iter().any(|range| is_v6(range) == (family == "IPv6"));
     let missing = wanted.iter().find(|family| !has(family)).copied();

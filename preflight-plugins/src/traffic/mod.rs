@@ -1,5 +1,6 @@
 //! Will anything reach the release?
 
+mod added;
 mod addresses;
 mod policies;
 mod probes;

@@ -5,7 +5,6 @@ use serde_json::Value;
 
 use super::NETWORK_POLICY;
 use super::world::{Backend, Found, World};
-use crate::labels::selects;
 
 /// Where DNS is asked.
 const DNS: u64 = 53;
@@ -23,8 +22,7 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
             let of = |kind: &str| -> Vec<&Found<'_>> {
                 let here = policies.iter().filter(|policy| policy.namespace == namespace);
                 here.filter(|policy| {
-                    selects(&policy.object["spec"]["podSelector"], &pods.labels)
-                        && governs(&policy.object, kind)
+                    pods.fits(&policy.object["spec"]["podSelector"]) && governs(&policy.object, kind)
                 })
                 .collect()
             };

@@ -15,6 +15,10 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
     if let Some(services) = check.need(&[&BACKEND_MISSING], world.services.as_ref().map_err(Clone::clone)) {
         for planned in world.release.objects() {
             for target in targets(planned) {
+                if let Some(error) = world.partial.as_ref().filter(|_| !world.is_seen(&target.namespace)) {
+                    check.need::<()>(&[&BACKEND_MISSING], Err(error.clone()));
+                    continue;
+                }
                 missing.examined();
                 let found = services
                     .iter()
@@ -43,12 +47,16 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
     let mut taken = check.rule(&HOST_TAKEN);
     if let Some(ingresses) = check.need(&[&HOST_TAKEN], world.ingresses.as_ref().map_err(Clone::clone)) {
         for ingress in ingresses.iter().filter(|ingress| ingress.planned.is_some()) {
+            let mine = hosts(&ingress.object);
+            if mine.is_empty() {
+                continue;
+            }
             taken.examined();
             let others = ingresses.iter().filter(|other| {
                 other.namespace != ingress.namespace && class(&other.object) == class(&ingress.object)
             });
             if let Some((other, host)) =
-                others.into_iter().find_map(|other| Some((other, shared(ingress, other)?)))
+                others.into_iter().find_map(|other| Some((other, shared(&mine, other)?)))
                 && let Some((_, planned)) = ingress.planned
             {
                 let message = format!(
@@ -60,6 +68,9 @@ pub(super) fn examine(check: &Examination, world: &World<'_>) {
                 let remedy = Remediation::new("Take another host or path, or have the other one removed")
                     .command(format!("kubectl get ingress {} -n {} -o yaml", other.name, other.namespace));
                 taken.warn(Subject::at(&planned.object, &FieldPath::of("spec.rules")), message, remedy);
+            } else if let Some(error) = &world.partial_ingresses {
+                // Who has it in another namespace is not seen.
+                check.need::<()>(&[&HOST_TAKEN], Err(error.clone()));
             }
         }
     }
@@ -86,8 +97,9 @@ fn targets(planned: &Planned) -> Vec<Target> {
     let mut found = Vec::new();
     let backend = |backend: &Value, path: FieldPath| {
         let service = &backend["service"];
+        // The number 0 is one that is not written.
         let number = &service["port"]["number"];
-        let port = if number.is_null() { &service["port"]["name"] } else { number };
+        let port = if number.as_u64().unwrap_or(0) == 0 { &service["port"]["name"] } else { number };
         Some(Target {
             namespace: namespace.to_owned(),
             service: service["name"].as_str()?.to_owned(),
@@ -135,20 +147,22 @@ fn class(ingress: &Value) -> Option<&str> {
     ingress["spec"]["ingressClassName"].as_str().or(annotation)
 }
 
-/// A host and path that both have.
-fn shared(one: &Found<'_>, other: &Found<'_>) -> Option<String> {
-    let of = |ingress: &Value| -> Vec<(String, String)> {
-        let rules = ingress["spec"]["rules"].as_array().into_iter().flatten();
-        let paths = rules.flat_map(|rule| {
-            let host = rule["host"].as_str().unwrap_or("*").to_owned();
-            let paths = rule["http"]["paths"].as_array().into_iter().flatten();
-            paths
-                .map(move |path| (host.clone(), path["path"].as_str().unwrap_or("/").to_owned()))
-                .collect::<Vec<_>>()
-        });
-        paths.collect()
-    };
-    let others = of(&other.object);
-    let found = of(&one.object).into_iter().find(|own| others.contains(own));
-    found.map(|(host, path)| format!("{host}{path}"))
+/// The hosts of an Ingress, each with its paths.
+fn hosts(ingress: &Value) -> Vec<(String, String)> {
+    let rules = ingress["spec"]["rules"].as_array().into_iter().flatten();
+    let paths = rules.flat_map(|rule| {
+        let host = rule["host"].as_str().unwrap_or("*").to_owned();
+        let paths = rule["http"]["paths"].as_array().into_iter().flatten();
+        paths
+            .map(move |path| (host.clone(), path["path"].as_str().unwrap_or("/").to_owned()))
+            .collect::<Vec<_>>()
+    });
+    paths.collect()
+}
+
+/// A host and path that another Ingress has too.
+fn shared(mine: &[(String, String)], other: &Found<'_>) -> Option<String> {
+    let others = hosts(&other.object);
+    let (host, path) = mine.iter().find(|own| others.contains(own))?;
+    Some(format!("{host}{path}"))
 }

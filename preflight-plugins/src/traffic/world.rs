@@ -10,9 +10,10 @@ use preflight_core::view;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::added::Added;
 use super::{INGRESSES, POLICIES, RANGES, SERVICES};
 use crate::changes::merged;
-use crate::labels::{Labels, selects};
+use crate::labels::Labels;
 
 /// A pod, as far as traffic goes.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -80,6 +81,8 @@ pub(super) struct Backend {
     /// For people: `Deployment shop/web`.
     pub(super) id: String,
     pub(super) labels: Labels,
+    /// What their controller adds.
+    pub(super) added: Added,
     pub(super) ports: Vec<Port>,
     /// Whether they run to an end.
     pub(super) ends: bool,
@@ -106,10 +109,14 @@ type Objects<'a> = Result<Vec<Found<'a>>, ClusterError>;
 /// What there is, as far as it was looked at.
 pub(super) struct World<'a> {
     pub(super) release: &'a Release,
+    /// The namespaces of the release.
+    namespaces: BTreeSet<&'a str>,
     /// Of the whole cluster, or of the namespaces of the release if one may not look further; `partial` says why.
     pub(super) services: Objects<'a>,
     pub(super) partial: Option<ClusterError>,
+    /// As with Services.
     pub(super) ingresses: Objects<'a>,
+    pub(super) partial_ingresses: Option<ClusterError>,
     pub(super) policies: Objects<'a>,
     /// The ranges of addresses of Services; nothing where the server does not tell them.
     pub(super) ranges: Result<Vec<String>, ClusterError>,
@@ -131,7 +138,7 @@ impl<'a> World<'a> {
             has_ingresses || release.objects().iter().any(|planned| planned.object.kind().ends_with("Route"));
         let namespaces: BTreeSet<&str> =
             release.objects().iter().filter_map(|planned| planned.namespace.as_deref()).collect();
-        let ((services, partial), ingresses, policies, ranges, pods) = futures::join!(
+        let ((services, partial), (ingresses, partial_ingresses), policies, ranges, pods) = futures::join!(
             everywhere(cluster, &SERVICES, &namespaces, has_services || has_routes),
             everywhere(cluster, &INGRESSES, &namespaces, has_ingresses),
             each(cluster, &POLICIES, &namespaces, has_pods),
@@ -146,11 +153,18 @@ impl<'a> World<'a> {
             release,
             services: overlaid(services, release, "", "Service"),
             partial,
-            ingresses: overlaid(ingresses.0, release, "networking.k8s.io", "Ingress"),
+            ingresses: overlaid(ingresses, release, "networking.k8s.io", "Ingress"),
+            partial_ingresses,
             policies: overlaid(policies, release, "networking.k8s.io", "NetworkPolicy"),
             ranges,
             pods,
+            namespaces,
         }
+    }
+
+    /// Whether one has looked into a namespace even where one may not look at all of them.
+    pub(super) fn is_seen(&self, namespace: &str) -> bool {
+        self.namespaces.contains(namespace)
     }
 
     /// The pods of a namespace: those that are there, and those that come with the release.
@@ -165,6 +179,7 @@ impl<'a> World<'a> {
         all.extend(here.filter(|(.., pod)| pod.counts()).map(|(_, name, pod)| Backend {
             id: format!("Pod {namespace}/{name}"),
             labels: pod.metadata.labels.clone(),
+            added: Added::default(),
             ports: pod.spec.containers.iter().flat_map(|container| container.ports.clone()).collect(),
             ends: pod.metadata.owner_references.iter().any(|owner| owner.kind == "Job"),
             coming: false,
@@ -190,6 +205,7 @@ impl<'a> World<'a> {
             Some(Backend {
                 id: planned.object.id().to_string(),
                 labels: pod.metadata.labels,
+                added: Added::of(planned.object.kind(), planned.object.display_name(), &object),
                 ports: pod.spec.containers.into_iter().flat_map(|container| container.ports).collect(),
                 ends: matches!(planned.object.kind(), "Job" | "CronJob"),
                 coming: true,
@@ -211,7 +227,12 @@ impl Pod {
 impl Backend {
     /// Whether a map of labels selects it.
     pub(super) fn is_selected(&self, selector: &Value) -> bool {
-        selects(&serde_json::json!({"matchLabels": selector}), &self.labels)
+        self.fits(&serde_json::json!({"matchLabels": selector}))
+    }
+
+    /// Whether a selector may select one of its pods.
+    pub(super) fn fits(&self, selector: &Value) -> bool {
+        self.added.fits(selector, &self.labels)
     }
 }
 

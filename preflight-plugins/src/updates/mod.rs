@@ -1,5 +1,6 @@
 //! What becomes of an object that is there when it is applied anew, and which changes the API server refuses.
 
+pub mod conflicts;
 mod defaults;
 pub mod immutable;
 pub mod patch;

@@ -24,16 +24,27 @@ const SCALERS: &str = "/apis/autoscaling/v2/horizontalpodautoscalers";
 const BUDGETS: &str = "/apis/policy/v1/poddisruptionbudgets";
 const AUTOSCALER: &str = "/api/v1/namespaces/kube-system/configmaps/cluster-autoscaler-status";
 const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/nodes";
-/// Every rule that depends on where pods go.
-const OF_PODS: [&str; 5] =
-    ["autoscaling-maximum", "preemption", "quota-exceeded", "requested-over-threshold", "unschedulable"];
+const QUOTAS_HERE: &str = "/api/v1/namespaces/shop/resourcequotas";
+const LIMITS_HERE: &str = "/api/v1/namespaces/shop/limitranges";
+const PODS_HERE: &str = "/api/v1/namespaces/shop/pods";
+const SCALERS_HERE: &str = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers";
+const BUDGETS_HERE: &str = "/apis/policy/v1/namespaces/shop/poddisruptionbudgets";
+/// Every rule that depends on where pods go, where nothing else is wanted of them.
+const OF_PODS: [&str; 2] = ["preemption", "unschedulable"];
 
 /// All is well: one node with four cores, and a Deployment that asks for one.
 fn case(name: &'static str) -> Case {
     let lists = [PODS, QUOTAS, LIMITS, PRIORITIES, RUNTIMES, SCALERS, BUDGETS].map(|path| (path, list(&[])));
     let more = [
         ("/version", json!({"gitVersion": "v1.36.3"})),
-        ("/api", discovery(&[group("", "v1", &[("pods", "Pod"), ("resourcequotas", "ResourceQuota")])])),
+        (
+            "/api",
+            discovery(&[group(
+                "",
+                "v1",
+                &[("configmaps", "ConfigMap"), ("pods", "Pod"), ("resourcequotas", "ResourceQuota")],
+            )]),
+        ),
         (
             "/apis",
             discovery(&[
@@ -47,6 +58,16 @@ fn case(name: &'static str) -> Case {
     ];
     let answers = lists.into_iter().chain(more).map(|(path, body)| (path.to_owned(), ok(&body))).collect();
     Case::new("resource-capacity", name, answers, vec![deployment("1")])
+}
+
+fn scaler() -> Value {
+    json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": {"maxReplicas": 3,
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}})
+}
+
+fn quota() -> Value {
+    json!({"metadata": {"name": "q", "namespace": "shop"}, "spec": {"hard": {"pods": "9", "configmaps": "9"}},
+        "status": {"hard": {"pods": "9", "configmaps": "9"}, "used": {"pods": "0", "configmaps": "0"}}})
 }
 
 #[tokio::test]
@@ -64,33 +85,66 @@ async fn what_cannot_be_read_is_unknown() {
             .answers(&format!("{PODS} continued"), status(403, "no more for you"))
             .unknown(&OF_PODS)
             .says("no more for you"),
-        case("nodes are forbidden").answers(NODES, status(403, "nodes is forbidden")).unknown(&[
-            "autoscaling-maximum",
-            "node-condition",
-            "preemption",
-            "quota-exceeded",
-            "requested-over-threshold",
-            "unschedulable",
-        ]),
-        case("quotas are forbidden").answers(QUOTAS, status(403, "no")).unknown(&["quota-exceeded"]),
-        case("autoscalers are forbidden").answers(SCALERS, status(403, "no")).unknown(&OF_PODS),
-        case("budgets are forbidden").answers(BUDGETS, status(403, "no")).unknown(&["disruption-budget"]),
-        case("namespaces are forbidden, and nobody goes by their labels")
-            .answers(NAMESPACES, status(403, "no")),
-    ];
-    for path in [LIMITS, PRIORITIES, RUNTIMES] {
-        cases.push(case("what pods are admitted by is forbidden").answers(path, status(403, "no")).unknown(
-            &[
+        case("nodes are forbidden")
+            .answers(NODES, status(403, "nodes is forbidden"))
+            .unknown(&["node-condition", "preemption", "unschedulable"])
+            .passes(&["limit-range", "class-missing"]),
+        case("nodes are forbidden, and pods are scaled, counted and limited")
+            .answers(NODES, status(403, "nodes is forbidden"))
+            .lists(SCALERS, &[scaler()])
+            .lists(QUOTAS, &[quota()])
+            .environment(&json!({"resource_thresholds": {"cpu_percent": 80}}))
+            .unknown(&[
                 "autoscaling-maximum",
-                "class-missing",
-                "limit-range",
+                "node-condition",
                 "preemption",
                 "quota-exceeded",
                 "requested-over-threshold",
                 "unschedulable",
-            ],
-        ));
-    }
+                "used-over-threshold",
+            ]),
+        case("nodes are forbidden, and nothing has pods")
+            .answers(NODES, status(403, "nodes is forbidden"))
+            .lists(QUOTAS, &[quota()])
+            .releases(&[json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop"}})])
+            .unknown(&["node-condition"])
+            .passes(&["quota-exceeded"]),
+        case("quotas are forbidden").answers(QUOTAS, status(403, "no")).unknown(&["quota-exceeded"]),
+        case("autoscalers are forbidden").answers(SCALERS, status(403, "no")).unknown(&[
+            "autoscaling-maximum",
+            "preemption",
+            "unschedulable",
+        ]),
+        case("budgets are forbidden").answers(BUDGETS, status(403, "no")).unknown(&["disruption-budget"]),
+        case("namespaces are forbidden, and nobody goes by their labels")
+            .answers(NAMESPACES, status(403, "no")),
+    ];
+    let all = [
+        "autoscaling-maximum",
+        "class-missing",
+        "limit-range",
+        "preemption",
+        "quota-exceeded",
+        "requested-over-threshold",
+        "unschedulable",
+    ];
+    let names = |field: &str| {
+        let mut deployment = deployment("1");
+        deployment["spec"]["template"]["spec"][field] = json!("special");
+        [deployment]
+    };
+    let forbidden = |name: &'static str, path: &str| case(name).answers(path, status(403, "no"));
+    cases.extend([
+        forbidden("limits are forbidden", LIMITS).unknown(&all),
+        forbidden("PriorityClasses are forbidden, and a pod names one", PRIORITIES)
+            .releases(&names("priorityClassName"))
+            .unknown(&all),
+        forbidden("PriorityClasses are forbidden, and one may be the default", PRIORITIES).unknown(&OF_PODS),
+        forbidden("RuntimeClasses are forbidden, and a pod names one", RUNTIMES)
+            .releases(&names("runtimeClassName"))
+            .unknown(&all),
+        forbidden("RuntimeClasses are forbidden, and no pod names one", RUNTIMES),
+    ]);
     let apart = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
         {"topologyKey": "kubernetes.io/hostname", "labelSelector": {}, "namespaceSelector": {"matchLabels": {"a": "b"}}}]}});
     let mut shy = deployment("1");
@@ -109,6 +163,56 @@ async fn what_cannot_be_read_is_unknown() {
             .says("does not say yet"),
     );
     expect_all(cases).await;
+}
+
+/// What is counted, limited and scaled in one namespace is seen there.
+#[tokio::test]
+async fn one_namespace_is_all_that_is_seen() {
+    let case = |name: &'static str| {
+        let lists = [PODS, NODES, NAMESPACES, QUOTAS, LIMITS, SCALERS, BUDGETS, PRIORITIES, RUNTIMES];
+        let case = lists.into_iter().fold(case(name), |case, list| case.answers(list, status(403, "no")));
+        let here = [PODS_HERE, QUOTAS_HERE, LIMITS_HERE, SCALERS_HERE, BUDGETS_HERE];
+        here.into_iter().fold(case, |case, list| case.lists(list, &[]))
+    };
+    let open = ["node-condition", "preemption", "unschedulable"];
+    let config_map =
+        || json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop"}});
+    let full = json!({"metadata": {"name": "q", "namespace": "shop"}, "spec": {"hard": {"count/configmaps": "1"}},
+        "status": {"hard": {"count/configmaps": "1"}, "used": {"count/configmaps": "1"}}});
+    let limit = json!({"metadata": {"name": "l", "namespace": "shop"},
+        "spec": {"limits": [{"type": "Container", "max": {"cpu": "500m"}}]}});
+    let other = [("node-condition", "unknown"), ("preemption", "unknown"), ("unschedulable", "unknown")];
+    let no_go = |rule: &'static str, more: &[(&'static str, &'static str)]| {
+        let outcomes = [&[(rule, "failed")], more].concat();
+        move |case: Case| case.is(Decision::NoGo, &outcomes)
+    };
+    expect_all(vec![
+        case("nothing is counted").unknown(&open).passes(&["limit-range", "class-missing"]),
+        case("pods are counted").lists(QUOTAS_HERE, &[quota()]).unknown(&[
+            "node-condition",
+            "preemption",
+            "quota-exceeded",
+            "unschedulable",
+        ]),
+        no_go("quota-exceeded", &other[..1])(
+            case("the quota is used up")
+                .lists(QUOTAS_HERE, std::slice::from_ref(&full))
+                .releases(&[config_map()]),
+        ),
+        no_go("quota-exceeded", &other)(
+            case("the quota is used up, and pods come")
+                .lists(QUOTAS_HERE, &[full])
+                .releases(&[deployment("1"), config_map()]),
+        ),
+        no_go("limit-range", &other)(case("the pod is too large").lists(LIMITS_HERE, &[limit])),
+        case("quotas are forbidden here, too").answers(QUOTAS_HERE, status(403, "no")).unknown(&[
+            "node-condition",
+            "preemption",
+            "quota-exceeded",
+            "unschedulable",
+        ]),
+    ])
+    .await;
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use preflight_core::Decision;
 use serde_json::{Value, json};
 
 use crate::world::{
-    Case, MUTATING, SERVICE, SLICES, VALIDATING, ca_bundle, case, client, configuration, expect_all, service,
-    set, slice, webhook,
+    Case, MUTATING, SERVICE, SLICES, VALIDATING, ca_bundle, case, client, config_map, configuration,
+    expect_all, service, set, slice, webhook,
 };
 
 const ALL: [&str; 4] = ["webhook-unavailable", "webhook-authority", "webhook-timeouts", "webhook-dry-run"];
@@ -21,6 +21,12 @@ async fn where_webhooks_are_called() {
     let mut external = service();
     external["spec"] = json!({"type": "ExternalName", "externalName": "guard.example.com"});
     let bundle = ca_bundle();
+    let mut comes = service();
+    set(&mut comes, &json!({"apiVersion": "v1"}));
+    set(&mut comes["spec"], &json!({"selector": {"app": "guard"}}));
+    let pods = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "guard", "namespace": "shop"},
+        "spec": {"selector": {"matchLabels": {"app": "guard"}}, "template": {"metadata": {"labels": {"app": "guard"}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
     expect_all(vec![
         case("a webhook that is well").passes(&ALL),
         with("one without sideEffects", &json!({"sideEffects": null})).warns("webhook-dry-run"),
@@ -44,6 +50,16 @@ async fn where_webhooks_are_called() {
         with("the same, ignored", &json!({"failurePolicy": "Ignore"}))
             .lacks(SERVICE)
             .warns("webhook-unavailable"),
+        case("one whose Service comes with the release, without pods")
+            .lacks(SERVICE)
+            .releases(&[comes.clone(), config_map("settings", "shop")])
+            .fails("webhook-unavailable")
+            .says("the Service shop/guard comes only with the release, which brings no pods for it"),
+        case("one whose Service comes with the release, with its pods")
+            .lacks(SERVICE)
+            .releases(&[comes, pods, config_map("settings", "shop")])
+            .fails("webhook-unavailable")
+            .says("and its pods, of Deployment shop/guard, are not ready when it is called"),
     ])
     .await;
 }

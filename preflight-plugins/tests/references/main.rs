@@ -15,6 +15,7 @@ const SECRET: &str = "/api/v1/namespaces/shop/secrets/login";
 const ACCOUNT: &str = "/api/v1/namespaces/shop/serviceaccounts/runner";
 const CLASS: &str = "/apis/networking.k8s.io/v1/ingressclasses/nginx";
 const SCALERS: &str = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers";
+const SEALED: &str = "/apis/bitnami.com/v1alpha1/namespaces/shop/sealedsecrets";
 const EXTERNAL: &str = "/apis/external-secrets.io/v1/namespaces/shop/externalsecrets";
 
 fn groups() -> Vec<Value> {
@@ -22,6 +23,7 @@ fn groups() -> Vec<Value> {
         group("apps", "v1", &[("deployments", "Deployment")]),
         group("autoscaling", "v2", &[("horizontalpodautoscalers", "HorizontalPodAutoscaler")]),
         group("external-secrets.io", "v1", &[("externalsecrets", "ExternalSecret")]),
+        group("bitnami.com", "v1alpha1", &[("sealedsecrets", "SealedSecret")]),
         group("metrics.k8s.io", "v1beta1", &[("nodes", "NodeMetrics")]),
         group("networking.k8s.io", "v1", &[("ingresses", "Ingress"), ("ingressclasses", "IngressClass")]),
     ]
@@ -49,6 +51,7 @@ fn case(name: &'static str) -> Case {
         (CLASS, json!({"metadata": {"name": "nginx"}})),
         (SCALERS, list(&[])),
         (EXTERNAL, list(&[])),
+        (SEALED, list(&[])),
     ];
     let answers = answers.into_iter().map(|(path, body)| (path.to_owned(), ok(&body))).collect();
     Case::new("references", name, answers, vec![deployment()])
@@ -86,6 +89,26 @@ fn owned(uid: &str) -> Value {
         "metadata": {"name": "other", "namespace": "shop", "ownerReferences": [
             {"apiVersion": "v1", "kind": "ConfigMap", "name": "settings", "uid": uid}]},
     })
+}
+
+/// Neither an install nor an upgrade makes it, so what it needs may be missing.
+#[tokio::test]
+async fn tests_of_helm_are_left_out() {
+    let test = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "test", "namespace": "shop", "annotations": {"helm.sh/hook": "test"}},
+        "spec": {"containers": [{"name": "c", "image": "i", "envFrom": [{"configMapRef": {"name": "missing"}}]}]},
+    });
+    let case = |name: &'static str, apply: &str| {
+        case(name).releases(&[deployment(), test.clone()]).environment(&json!({"apply": apply}))
+    };
+    expect_all(vec![
+        case("Helm makes no pods of tests", "helm").passes(&["config-missing"]),
+        case("kubectl makes them", "client")
+            .fails("config-missing")
+            .says("Pod shop/test needs the ConfigMap"),
+    ])
+    .await;
 }
 
 #[tokio::test]
@@ -134,6 +157,12 @@ async fn what_cannot_be_looked_at_is_unknown() {
             .lists(EXTERNAL, &[json!({"metadata": {"name": "e", "namespace": "shop"}, "spec": {"target": {"name": "login"}}})])
             .warns("config-missing")
             .says("the ExternalSecret shop/e is to have it made"),
+        case("a Secret that is being made, by one of two of whom one is forbidden to see")
+            .lacks(SECRET)
+            .answers(EXTERNAL, status(403, "no"))
+            .lists(SEALED, &[json!({"metadata": {"name": "login", "namespace": "shop"}})])
+            .warns("config-missing")
+            .says("the SealedSecret shop/login is to have it made"),
         case("a Secret that the environment expects")
             .lacks(SECRET)
             .environment(&expects)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use preflight_core::Decision;
+use preflight_core::{Decision, Outcome};
 use serde_json::{Value, json};
 
 use crate::support::{Asked, Server};
@@ -51,6 +51,10 @@ async fn every_question_is_put_once() {
     ];
     let report = ask_about(&host, &Scene::default(), &release).await;
     assert_eq!((report.verdict.decision, told(&report)), (Decision::Go, [].into()));
+    // Seven containers run three images.
+    let rules = || report.checks.iter().flat_map(|check| &check.rules);
+    let missing = rules().find(|rule| rule.rule == "registry-health/image-missing").unwrap();
+    assert_eq!(missing.outcome, Outcome::Passed { evidence: "3 images".to_owned() });
     let mut asked: BTreeMap<(String, bool), usize> = BTreeMap::new();
     for one in registry.log() {
         let as_user = one.authorization.as_deref().is_some_and(|shown| shown.starts_with("Basic "));

@@ -18,6 +18,9 @@ const NAMESPACE: &str = "/api/v1/namespaces/shop";
 const PODS: &str = "/api/v1/pods";
 const SERVICES: &str = "/api/v1/services";
 const SERVICES_HERE: &str = "/api/v1/namespaces/shop/services";
+const WEB_SERVICE: &str = "/api/v1/namespaces/shop/services/web";
+const INGRESSES: &str = "/apis/networking.k8s.io/v1/ingresses";
+const INGRESSES_HERE: &str = "/apis/networking.k8s.io/v1/namespaces/shop/ingresses";
 const RANGES: &str = "/apis/networking.k8s.io/v1/servicecidrs";
 const POLICIES: &str = "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies";
 const SCALERS: &str = "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers";
@@ -33,9 +36,10 @@ const OPENAPI_OF_APPS: &str = "/openapi/v3/apis/apps/v1";
 fn case(check: &'static str, name: &'static str) -> Case {
     let core = [("namespaces", "Namespace"), ("pods", "Pod"), ("services", "Service"), ("secrets", "Secret")];
     let groups = [
-        group("apps", "v1", &[("deployments", "Deployment")]),
+        group("apps", "v1", &[("deployments", "Deployment"), ("statefulsets", "StatefulSet")]),
         group("autoscaling", "v2", &[("horizontalpodautoscalers", "HorizontalPodAutoscaler")]),
-        group("networking.k8s.io", "v1", &[("networkpolicies", "NetworkPolicy")]),
+        group("gateway.networking.k8s.io", "v1", &[("httproutes", "HTTPRoute")]),
+        group("networking.k8s.io", "v1", &[("networkpolicies", "NetworkPolicy"), ("ingresses", "Ingress")]),
     ];
     let ranges = json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["10.0.0.0/29"]}});
     let answers = [

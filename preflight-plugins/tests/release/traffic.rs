@@ -1,8 +1,11 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::support::cases::expect_all;
 use super::support::status;
-use super::{PODS, PODS_HERE, POLICIES, RANGES, SERVICES, SERVICES_HERE, case, deployment, service};
+use super::{
+    INGRESSES, INGRESSES_HERE, PODS, PODS_HERE, POLICIES, RANGES, SERVICES, SERVICES_HERE, WEB_SERVICE, case,
+    deployment, service,
+};
 
 const OF_SERVICES: [&str; 4] = ["moves-too-early", "no-pods", "pods-of-job", "target-port"];
 
@@ -28,7 +31,7 @@ async fn what_cannot_be_looked_at_is_unknown() {
             ])
             .says("not here either"),
         here().passes(&["no-pods"]),
-        here().releases(&[deployment(json!({})), port]).unknown(&["cluster-ip-taken", "node-port-taken"]),
+        here().releases(&[deployment(json!({})), port]).unknown(&["node-port-taken"]),
         case("traffic", "pods are forbidden")
             .answers(PODS, status(403, "no"))
             .answers(PODS_HERE, status(403, "no"))
@@ -70,6 +73,73 @@ async fn addresses_are_counted() {
             .lists(SERVICES, &five)
             .releases(&[two[0].clone(), two[1].clone(), headless])
             .passes(&["addresses-short"]),
+    ])
+    .await;
+}
+
+/// What is kept need not be asked for elsewhere, and what is elsewhere is not said to be missing.
+#[tokio::test]
+async fn one_namespace_is_all_that_is_seen() {
+    let case = |name: &'static str, release: &[Value]| {
+        case("traffic", name)
+            .answers(SERVICES, status(403, "no"))
+            .answers(RANGES, status(403, "no"))
+            .answers(INGRESSES, status(403, "no"))
+            .lists(INGRESSES_HERE, &[])
+            .releases(&[&[deployment(json!({}))], release].concat())
+    };
+    let asks = json!({"type": "NodePort", "clusterIP": "10.0.0.3", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+        "ports": [{"port": 80, "nodePort": 30080}]});
+    let live = service("web", asks.clone());
+    let mut changed = live.clone();
+    changed["spec"]["sessionAffinity"] = json!("ClientIP");
+    let mut moved = live.clone();
+    moved["spec"]["ports"][0]["nodePort"] = json!(30081);
+    let mut both = live.clone();
+    both["spec"]["ipFamilyPolicy"] = json!("RequireDualStack");
+    let there = |name: &'static str, release: Value| {
+        case(name, &[release]).lists(SERVICES_HERE, std::slice::from_ref(&live)).holds(WEB_SERVICE, &live)
+    };
+    let route = |namespace: &str| {
+        json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"rules": [{"backendRefs": [{"name": "web", "namespace": namespace, "port": 80}]}]}})
+    };
+    let ingress = |host: &str| {
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"rules": [{"host": host, "http": {"paths": [{"path": "/", "backend": {"service":
+                {"name": "web", "port": {"name": "http", "number": 0}}}}]}}]}})
+    };
+    let mut named = service("web", json!({"clusterIP": "None"}));
+    named["spec"]["ports"][0]["name"] = json!("http");
+    expect_all(vec![
+        there("a Service keeps its port, address and family", changed)
+            .passes(&["node-port-taken", "cluster-ip-taken"]),
+        there("a Service keeps its address and wants another port", moved).unknown(&["node-port-taken"]),
+        there("a Service wants another family", both).unknown(&["ip-family"]),
+        case("a route leads elsewhere", &[route("other")]).unknown(&["backend-missing"]),
+        case("a route leads nowhere", &[route("shop")]).warns("backend-missing"),
+        case(
+            "an Ingress wants a host, and names a port with the number 0",
+            &[named, ingress("shop.example.com")],
+        )
+        .unknown(&["host-taken"])
+        .passes(&["backend-missing"]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn labels_that_controllers_add_count() {
+    let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db", "namespace": "shop"},
+        "spec": {"replicas": 2, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}}, "template": {
+            "metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    let of = |name: &'static str, pod: &str| {
+        let selector = json!({"selector": {"statefulset.kubernetes.io/pod-name": pod}});
+        case("traffic", name).releases(&[set.clone(), service("db", selector)])
+    };
+    expect_all(vec![
+        of("a Service of one pod of a StatefulSet", "db-1").passes(&["no-pods"]),
+        of("a Service of a pod that the StatefulSet does not have", "db-2").warns("no-pods"),
     ])
     .await;
 }

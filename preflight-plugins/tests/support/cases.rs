@@ -169,7 +169,13 @@ async fn ask(case: &Case) -> (Report, Vec<String>) {
         // The second page of a list has a path of its own here.
         let page =
             if asked.path.contains("continue=") { format!("{path} continued") } else { path.to_owned() };
-        answers.get(&page).cloned().unwrap_or_else(|| status(404, "not found"))
+        // What one method is answered may have a path of its own, too.
+        let of_method = format!("{} {page}", asked.method);
+        answers
+            .get(&of_method)
+            .or_else(|| answers.get(&page))
+            .cloned()
+            .unwrap_or_else(|| status(404, "not found"))
     }))
     .await;
     let environment = json!({"environments": {"e": case.environment}});

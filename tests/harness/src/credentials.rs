@@ -21,6 +21,10 @@ pub enum User {
     Nobody,
     /// May do what a scenario grants to the user `deployer`.
     Deployer,
+    /// May do everything in the namespaces that a scenario gives it, and nothing elsewhere.
+    Tenant,
+    /// May read everything in the namespaces that a scenario gives it, and do nothing else.
+    TenantReader,
     /// The ServiceAccount `default` of the namespace `default`, with a token whose time is over.
     ExpiredToken,
     /// The user `deployer`, with a certificate that holds for this many more seconds.
@@ -38,6 +42,8 @@ const TOKENS: &str = "\
 admin-token-canary,admin,admin,system:masters
 nobody-token-canary,nobody,nobody,
 deployer-token-canary,deployer,deployer,
+tenant-token-canary,tenant,tenant,
+tenant-reader-token-canary,tenant-reader,tenant-reader,
 ";
 
 pub(crate) struct Credentials {
@@ -80,6 +86,8 @@ impl Credentials {
             User::Admin => json!({"token": "admin-token-canary"}),
             User::Nobody => json!({"token": "nobody-token-canary"}),
             User::Deployer => json!({"token": "deployer-token-canary"}),
+            User::Tenant => json!({"token": "tenant-token-canary"}),
+            User::TenantReader => json!({"token": "tenant-reader-token-canary"}),
             User::ExpiredToken => json!({"token": self.expired_token()?}),
             User::Certificate { seconds } => self.certificate(*seconds)?,
         };

@@ -1,8 +1,11 @@
 //! The bundled example, against the real control plane: the verdict is right, a snapshot says the same as the
-//! cluster, and a stopped API server is told as what it is.
+//! cluster, and a stopped API server is told as what it is. And of another release: trying it out keeps nothing.
 //!
 //! `PREFLIGHT_RECORD=1` writes the bundled snapshot anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "storefront/kept.rs"]
+mod kept;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,10 +21,11 @@ use preflight_harness::{
 };
 
 fn main() -> std::process::ExitCode {
-    let tests: [(_, Test); 4] = [
+    let tests: [(_, Test); 5] = [
         ("the_storefront_may_go_and_lands", Box::new(lands)),
         ("a_snapshot_says_the_same_as_the_cluster", Box::new(snapshot_says_the_same)),
         ("the_bundled_snapshot_says_what_the_cluster_says", Box::new(bundled_snapshot)),
+        ("trying_a_release_out_keeps_nothing", Box::new(kept::nothing_is_kept)),
         // The last one, for it stops it.
         ("zz_with_the_api_server_stopped_one_thing_fails", Box::new(stopped)),
     ];

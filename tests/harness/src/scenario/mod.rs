@@ -2,7 +2,9 @@
 
 mod files;
 mod state;
+mod tenants;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +45,9 @@ pub struct Expect {
     /// Rules that must be told unknown.
     #[serde(default)]
     pub unknown: Vec<String>,
+    /// Whether no other rules may be told unknown.
+    #[serde(default)]
+    pub no_other_unknown: bool,
     /// Whether it lands, where that differs from what the verdict says.
     #[serde(default)]
     pub landed: Option<bool>,
@@ -73,6 +78,10 @@ pub enum Who {
     Nobody,
     /// May do what the scenario grants.
     Deployer,
+    /// May do everything in the namespaces of the release, and nothing elsewhere.
+    Tenant,
+    /// May read everything in the namespaces of the release, and do nothing else.
+    TenantReader,
     /// Has a token whose time is over.
     ExpiredToken,
     /// Is the deployer, with a certificate whose time is over.
@@ -89,6 +98,8 @@ impl Who {
             Self::Admin => User::Admin,
             Self::Nobody => User::Nobody,
             Self::Deployer => User::Deployer,
+            Self::Tenant => User::Tenant,
+            Self::TenantReader => User::TenantReader,
             Self::ExpiredToken => User::ExpiredToken,
             Self::ExpiredCertificate => User::Certificate { seconds: -600 },
             Self::ExpiringCertificate => User::Certificate { seconds: 600 },
@@ -275,6 +286,9 @@ impl Scenario {
         let objects = if cluster.is_file() { documents(&cluster)? } else { Vec::new() };
         let webhooks = if self.has_webhooks { Some(plane.webhooks()) } else { None };
         make_cluster_with(api, &objects, webhooks).await?;
+        if matches!(self.expect.identity, Who::Tenant | Who::TenantReader) {
+            tenants::admit(plane, &self.namespaces()?).await?;
+        }
         let live = self.folder.join("live.yaml");
         if live.is_file() {
             let applied =
@@ -290,9 +304,17 @@ impl Scenario {
         Ok(())
     }
 
+    /// The namespaces that the release's objects name.
+    fn namespaces(&self) -> io::Result<BTreeSet<String>> {
+        let path = self.manifests();
+        let objects = if path.is_dir() { folder_documents(&path)? } else { documents(&path)? };
+        let named = objects.iter().filter_map(|object| object["metadata"]["namespace"].as_str());
+        Ok(named.map(str::to_owned).collect())
+    }
+
     /// Waits until the namespaces that the scenario speaks of are gone, which an earlier one may have made.
     async fn await_namespaces(&self, api: &Api) -> io::Result<()> {
-        let mut names = std::collections::BTreeSet::new();
+        let mut names = BTreeSet::new();
         for file in ["cluster.yaml", "live.yaml", "manifests.yaml"] {
             let path = self.folder.join(file);
             for object in if path.is_file() { documents(&path)? } else { Vec::new() } {
@@ -356,7 +378,8 @@ impl Scenario {
         let mut wrong = Vec::new();
         let expect = &self.expect;
         if said.decision != expect.verdict {
-            wrong.push(format!("{} expected: {}", expect.verdict, said.headline));
+            let unknown = said.unknown.join(", ");
+            wrong.push(format!("{} expected: {} (unknown: {unknown})", expect.verdict, said.headline));
         }
         let lacks = |wanted: &[String], found: &[String]| {
             wanted.iter().filter(|rule| !found.contains(rule)).cloned().collect::<Vec<_>>()
@@ -367,6 +390,10 @@ impl Scenario {
         wrong.extend(
             lacks(&expect.unknown, &said.unknown).into_iter().map(|rule| format!("{rule} is not unknown")),
         );
+        if expect.no_other_unknown {
+            let more = lacks(&said.unknown, &expect.unknown).into_iter();
+            wrong.extend(more.map(|rule| format!("{rule} is unknown, too")));
+        }
         let landed = landing.map(|landing| landing.landed);
         let (mut false_go, mut false_no_go) = (false, false);
         if let Some(landing) = landing {

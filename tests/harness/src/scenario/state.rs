@@ -176,7 +176,7 @@ async fn keep_parameters(api: &Api) -> io::Result<()> {
     Ok(())
 }
 
-fn other(error: crate::ApiError) -> io::Error {
+pub(super) fn other(error: crate::ApiError) -> io::Error {
     io::Error::other(error.to_string())
 }
 
