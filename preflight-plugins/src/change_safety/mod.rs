@@ -3,6 +3,7 @@
 mod conflicts;
 mod deletions;
 mod helm;
+mod keys;
 mod objects;
 mod owners;
 mod scaling;
@@ -108,12 +109,22 @@ rules! { plugin "change-safety";
     REPLICAS_OF_AUTOSCALER = "replicas-of-autoscaler", harm;
     /// Pruning deletes what holds data, or everything in a namespace.
     ///
-    /// Namespaces, claims and volumes that the release no longer has are deleted with what is in them.
+    /// Namespaces, claims, volumes and CustomResourceDefinitions that the release no longer has are deleted with what is in
+    /// them, or is of them.
     ///
     /// ```sh
     /// kubectl get persistentvolumeclaims -n NAMESPACE
     /// ```
     DELETES_DATA = "deletes-data", harm;
+    /// A ConfigMap or Secret loses what other pods read.
+    ///
+    /// A key goes, or all of it is pruned, and pods that are not of the release read it. They run on until they restart, and
+    /// then do not start; files of a volume are gone at once.
+    ///
+    /// ```sh
+    /// kubectl get pods -n NAMESPACE -o yaml
+    /// ```
+    KEYS_TAKEN_AWAY = "keys-taken-away", harm;
     /// A webhook of the release stands in the way of the cluster's own pods.
     ///
     /// It is called for pods in `kube-system` and refuses them when it does not answer: after an outage neither the network
@@ -133,6 +144,12 @@ pub struct ChangeSafety;
 
 static SCALERS: Resource =
     Resource::namespaced("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler");
+static DEFINITIONS: Resource = Resource::cluster_wide(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+);
 static SECRETS: Resource = Resource::namespaced("", "v1", "secrets", "Secret");
 
 #[async_trait]
@@ -141,6 +158,10 @@ impl Plugin for ChangeSafety {
         Descriptor::new("change-safety", Phase::Resources, RULES)
             .summary("What is there takes the changes, and nothing is lost by them")
             .reads(Read::select(SCALERS.clone()))
+            .reads(Read::get(DEFINITIONS.clone()))
+            .reads(Read::dynamic(
+                "pods of namespaces where a ConfigMap loses keys, and objects of definitions that are pruned",
+            ))
             .reads(Read::dynamic("the Secrets in which Helm keeps its releases, by their labels"))
     }
 
@@ -152,9 +173,10 @@ impl Plugin for ChangeSafety {
         objects::examine(&check, &release);
         conflicts::examine(&check, &release, apply);
         owners::examine(&check, &release);
-        deletions::examine(&check, &release);
         webhooks::examine(&check, &release);
         futures::join!(
+            deletions::examine(&check, &cluster, &release),
+            keys::examine(&check, &cluster, &release),
             scaling::examine(&check, &cluster, &release),
             helm::examine(&check, &cluster, &release)
         );
