@@ -77,8 +77,8 @@ rules! { plugin "admission";
     /// A field is written that the object's kind does not have.
     ///
     /// kubectl asks the API server to refuse such objects; names of fields are case-sensitive. It is read from what the API
-    /// server tells of its kinds (`/openapi/v3`), where the object cannot be tried out. Helm does not ask for it: there the
-    /// field is dropped, which is a warning.
+    /// server tells of its kinds (`/openapi/v3`), where the object cannot be tried out. Argo CD and Helm 3 do not ask for it:
+    /// there the field is dropped, which is a warning.
     ///
     /// ```sh
     /// kubectl explain KIND.FIELD

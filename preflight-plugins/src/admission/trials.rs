@@ -10,7 +10,7 @@ use preflight_core::release::{Action, Live, Planned, Release, Serving};
 use preflight_core::{Apply, Examination, FieldPath, Method, Remediation, Subject};
 use serde_json::Value;
 
-use super::fields::is_strict;
+use super::fields::who_drops;
 use super::pods::of_template;
 use super::refusals::{Meaning, Touches, meaning};
 use super::settings::DryRun;
@@ -247,7 +247,7 @@ fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>
             trials.push(Trial { planned, position, pod, template, write, instead: None });
         }
     }
-    for trial in trials.iter_mut().filter(|trial| !is_strict(trial.planned, apply.method)) {
+    for trial in trials.iter_mut().filter(|trial| who_drops(trial.planned, apply.method).is_some()) {
         trial.write.drop_unknown_fields();
         trial.instead.iter_mut().for_each(Write::drop_unknown_fields);
     }

@@ -78,7 +78,13 @@ fn untried(outcomes: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'st
 #[tokio::test]
 async fn what_is_not_tried_out_is_read_as_the_api_server_reads_it() {
     let never = json!({"admission": {"dry_run": "never"}});
-    let by_helm = json!({"admission": {"dry_run": "never"}, "apply": "helm"});
+    let by = |method: &str| json!({"admission": {"dry_run": "never"}, "apply": method});
+    let merged = || {
+        let mut deployment = deployment(json!({"replica": 3}));
+        let options = "Prune=false, ServerSideApply=true";
+        deployment["metadata"]["annotations"] = json!({"argocd.argoproj.io/sync-options": options});
+        deployment
+    };
     let here = |name: &'static str| case("admission", name).environment(&never);
     let misspelt = || [deployment(json!({"replica": 3}))];
     let one = || [deployment(json!({}))];
@@ -104,10 +110,23 @@ async fn what_is_not_tried_out_is_read_as_the_api_server_reads_it() {
         here("a port is true")
             .releases(&[service("web", json!({"ports": [{"port": true}]}))])
             .is(Decision::NoGo, &untried(&[("field-type", "failed")])),
-        case("admission", "Helm has it dropped")
+        case("admission", "Helm 3 has it dropped")
             .releases(&misspelt())
-            .environment(&by_helm)
+            .environment(&by("helm"))
+            .is(Decision::Go, &untried(&[("field-unknown", "warning")]))
+            .says("Helm 3 has it dropped"),
+        case("admission", "Argo CD has it dropped")
+            .releases(&misspelt())
+            .environment(&by("argocd"))
             .is(Decision::Go, &untried(&[("field-unknown", "warning")])),
+        case("admission", "Argo CD has the API server merge it")
+            .releases(&[merged()])
+            .environment(&by("argocd"))
+            .is(Decision::NoGo, &untried(&[("field-unknown", "failed")])),
+        case("admission", "what is mistyped is refused whoever sends it")
+            .releases(&[deployment(json!({"replicas": "3"}))])
+            .environment(&by("helm"))
+            .is(Decision::NoGo, &untried(&[("field-type", "failed")])),
         here("it may not be asked")
             .answers(OPENAPI, status(403, "no"))
             .is(Decision::Unknown, &unknown())

@@ -25,7 +25,7 @@ impl Face {
     pub(super) fn of(planned: &Planned, method: Method) -> Option<Self> {
         let prunes = matches!(method, Method::Client | Method::Argocd);
         match (&planned.live, method) {
-            (_, Method::Server) => Some(Self::Apply),
+            _ if is_applied_by_server(planned, method) => Some(Self::Apply),
             _ if planned.action == Action::Unchanged => None,
             (Live::Absent, _) => Some(Self::Create { prunes }),
             // It is refused because it is there, and that is told elsewhere.
@@ -42,15 +42,27 @@ impl Face {
     }
 }
 
-/// Whether unknown fields are refused. Helm asks for no validation of fields, so that they are dropped; and Argo CD does
-/// not where it is told so.
-pub(in crate::admission) fn is_strict(planned: &Planned, method: Method) -> bool {
+/// Whether the API server merges it. Argo CD has it do so where the object says so.
+fn is_applied_by_server(planned: &Planned, method: Method) -> bool {
     const OPTIONS: &str = "argocd.argoproj.io/sync-options";
     let annotations = planned.object.annotations();
-    let lenient = |(key, value): &(&str, &str)| *key == OPTIONS && value.contains("Validate=false");
+    let mut options =
+        annotations.iter().filter(|(key, _)| *key == OPTIONS).flat_map(|(_, all)| all.split(','));
     match method {
-        Method::Helm => false,
-        Method::Argocd => !annotations.iter().any(lenient),
-        _ => true,
+        Method::Server => true,
+        Method::Argocd => options.any(|option| option.trim() == "ServerSideApply=true"),
+        _ => false,
+    }
+}
+
+/// Who has unknown fields dropped instead of refused; `None` where they are refused. Argo CD sets kubectl's validator, which
+/// leaves it to the API server, but asks that for nothing (`newApplyOptionsCommon` in its
+/// `gitops-engine/pkg/utils/kube/resource_ops.go`; argoproj/argo-cd#16817). Helm 4 asks for it (`Create` in `pkg/kube/client.go`).
+pub(in crate::admission) fn who_drops(planned: &Planned, method: Method) -> Option<&'static str> {
+    match method {
+        _ if is_applied_by_server(planned, method) => None,
+        Method::Helm => Some("Helm 3 has it dropped, Helm 4 has it refused"),
+        Method::Argocd => Some("Argo CD has it dropped"),
+        _ => None,
     }
 }

@@ -17,7 +17,7 @@ use preflight_core::release::{Planned, Release, Serving};
 use preflight_core::{Examination, Remediation, Rule, RuleCheck, Segment, Subject};
 
 pub use faces::Face;
-pub(super) use faces::is_strict;
+pub(super) use faces::who_drops;
 pub use walk::{Problem, What, problems};
 
 use super::trials::Trials;
@@ -51,9 +51,9 @@ pub(super) async fn examine(check: &Examination, cluster: &Reader, release: &Rel
         let Some(schemas) = schemas.get(of) else { continue };
         let Some(problems) = telling.problems(planned, face, schemas) else { continue };
         read += 1;
-        let strict = is_strict(planned, release.method());
+        let dropped = who_drops(planned, release.method());
         for problem in problems {
-            telling.tell(planned, &problem, strict);
+            telling.tell(planned, &problem, dropped);
         }
     }
     telling.conclude(tried, read);
@@ -102,7 +102,7 @@ impl Telling<'_> {
         found
     }
 
-    fn tell(&mut self, planned: &Planned, problem: &Problem, strict: bool) {
+    fn tell(&mut self, planned: &Planned, problem: &Problem, dropped: Option<&str>) {
         let Problem { path, trail, what } = problem;
         let id = planned.object.id();
         let subject = Subject::at(&planned.object, path);
@@ -120,13 +120,13 @@ impl Telling<'_> {
                     None => Remediation::new(format!("Leave {name} out, or put it where it belongs")),
                 };
                 let remedy = remedy.command(explain(planned, trail));
-                match strict {
-                    true => {
+                match dropped {
+                    None => {
                         let message = format!("{id} is refused: it has no field {path}{meant}");
                         self.unknown.predict(subject, message, remedy);
                     }
-                    false => {
-                        let message = format!("{id} has no field {path}, and it is dropped{meant}");
+                    Some(who) => {
+                        let message = format!("{id} has no field {path}{meant}: {who}");
                         self.unknown.warn(subject, message, remedy);
                     }
                 }
