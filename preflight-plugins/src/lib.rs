@@ -66,6 +66,7 @@ pub mod storage_validation;
 #[cfg(any(
     feature = "admission",
     feature = "cluster-connectivity",
+    feature = "operator-health",
     feature = "references",
     feature = "resource-capacity",
     feature = "storage-validation",

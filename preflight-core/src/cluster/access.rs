@@ -192,6 +192,15 @@ impl Act {
         };
         (plural, json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}))
     }
+
+    /// A review about another identity, asked in the namespace that it is about, if it is about one.
+    pub(crate) fn local_review(&self, review: &Value) -> Option<(String, Value)> {
+        let Self::Resource { namespace: Some(namespace), .. } = self else { return None };
+        let mut body = review.clone();
+        body["kind"] = "LocalSubjectAccessReview".into();
+        body["metadata"] = json!({"namespace": namespace});
+        Some((format!("namespaces/{namespace}/localsubjectaccessreviews"), body))
+    }
 }
 
 /// The API server's answer.
@@ -234,5 +243,10 @@ mod tests {
         assert_eq!(plural, "subjectaccessreviews");
         assert_eq!(body["spec"]["resourceAttributes"]["name"], "web");
         assert_eq!(body["spec"]["user"], "jane");
+        let (path, local) = act.local_review(&body).unwrap();
+        assert_eq!(path, "namespaces/shop/localsubjectaccessreviews");
+        assert_eq!((&local["spec"], &local["metadata"]["namespace"]), (&body["spec"], &json!("shop")));
+        let nodes = Resource::cluster_wide("", "v1", "nodes", "Node");
+        assert!(Act::on("get", &nodes, None).local_review(&body).is_none());
     }
 }

@@ -209,11 +209,21 @@ impl Reader {
     pub async fn may(&self, identity: Option<&Identity>, act: &Act) -> Result<Permission, ClusterError> {
         self.declared("access reviews", |read| *read.of() == ReadOf::AccessReviews)?;
         let (plural, body) = act.review(identity);
+        let local = identity.and_then(|_| act.local_review(&body));
         let session = Arc::clone(&self.session);
         let key = body.to_string();
         let ask = move || {
             async move {
-                let review = session.review(plural, "authorization.k8s.io", body).await?;
+                let group = "authorization.k8s.io";
+                let review = match (session.review(plural, group, body).await, local) {
+                    (Err(refused), Some((plural, body)))
+                        if matches!(refused.kind(), ClusterErrorKind::Forbidden) =>
+                    {
+                        // Who may not ask about the whole cluster may be allowed to ask about a namespace.
+                        session.review(&plural, group, body).await.map_err(|_| refused)?
+                    }
+                    (review, _) => review?,
+                };
                 serde_json::from_value(review["status"].clone()).map_err(|_| {
                     ClusterError::new(ClusterErrorKind::Decode, plural, "the review has no status")
                 })

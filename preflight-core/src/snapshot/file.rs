@@ -11,7 +11,8 @@ use crate::InputError;
 use crate::yaml::{Located, Source, parse_documents};
 
 const DISCOVERY: &str = "APIGroupDiscoveryList";
-const REVIEWS: [&str; 3] = ["SelfSubjectReview", "SelfSubjectAccessReview", "SubjectAccessReview"];
+const REVIEWS: [&str; 4] =
+    ["SelfSubjectReview", "SelfSubjectAccessReview", "SubjectAccessReview", "LocalSubjectAccessReview"];
 
 pub(super) fn read(name: &str, content: &str) -> Result<Store, InputError> {
     let source = Source::new(name, content);

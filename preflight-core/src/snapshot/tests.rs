@@ -11,6 +11,13 @@ fn body(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
+/// Reviews about what may be done: paths and kinds.
+const REVIEWS: [(&str, &str); 3] = [
+    ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+    ("subjectaccessreviews", "SubjectAccessReview"),
+    ("namespaces/shop/localsubjectaccessreviews", "LocalSubjectAccessReview"),
+];
+
 fn get(snapshot: &Snapshot, path: &str) -> Result<(u16, Value), NotRecorded> {
     query(snapshot, path, &[])
 }
@@ -74,14 +81,16 @@ fn recorded() -> (Snapshot, String) {
         &json!({"kind": "Status", "reason": "Forbidden", "message": "nodes is forbidden"}),
     );
     recorder.saw(&Asked::get("/readyz", "*/*"), 200, b"[+]ping ok\n");
-    let review = Asked {
-        method: "POST".into(),
-        path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".into(),
-        body: Some(json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
-            "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}})),
-        ..Asked::get("", "application/json")
-    };
-    recorder.saw(&review, 201, json!({"status": {"allowed": true}}).to_string().as_bytes());
+    for (path, kind) in REVIEWS {
+        let review = Asked {
+            method: "POST".into(),
+            path: format!("/apis/authorization.k8s.io/v1/{path}"),
+            body: Some(json!({"kind": kind, "apiVersion": "authorization.k8s.io/v1",
+                "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}})),
+            ..Asked::get("", "application/json")
+        };
+        recorder.saw(&review, 201, json!({"status": {"allowed": true}}).to_string().as_bytes());
+    }
     let mut file = Vec::new();
     recorder.write(&Cluster::from_snapshot(parse(OF)), "2026-01-01T00:00:00Z", &mut file).unwrap();
     let text = String::from_utf8(file).unwrap();
@@ -142,17 +151,19 @@ fn schemas_are_kept_of_the_kinds_that_are_needed() {
 #[test]
 fn reviews_are_answered_by_what_they_ask() {
     let (snapshot, _) = recorded();
-    let ask = |verb: &str| {
+    let ask = |(path, kind): (&str, &str), verb: &str| {
         snapshot.answer(&Asked {
             method: "POST".into(),
-            path: "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".into(),
-            body: Some(json!({"kind": "SelfSubjectAccessReview",
+            path: format!("/apis/authorization.k8s.io/v1/{path}"),
+            body: Some(json!({"kind": kind,
                 "spec": {"resourceAttributes": {"resource": "pods", "verb": verb, "namespace": ""}}})),
             ..Asked::get("", "application/json")
         })
     };
-    assert_eq!(body(&ask("get").unwrap())["status"]["allowed"], true);
-    assert!(ask("delete").unwrap_err().to_string().contains("delete pods"));
+    for review in REVIEWS {
+        assert_eq!(body(&ask(review, "get").unwrap())["status"]["allowed"], true);
+        assert!(ask(review, "delete").unwrap_err().to_string().contains("delete pods"));
+    }
 }
 
 #[test]

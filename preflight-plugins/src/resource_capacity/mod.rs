@@ -8,6 +8,7 @@ mod objects;
 mod open;
 mod placement;
 mod reading;
+mod remedies;
 mod scene;
 mod settings;
 mod usage;

@@ -10,6 +10,7 @@ use preflight_core::{Context, Examination, FieldPath, Remediation, RuleCheck, Su
 use super::decide::{Bar, Decided, Inputs, Obstacle, Placement, amount_of, decide};
 use super::open::{ALL, Open};
 use super::reading::Read;
+use super::remedies::{field, remedy};
 use super::settings::{Capacity, ResourceThresholds};
 use super::volumes::Storage;
 use super::workloads::{Kind, Scalers, Unclear, Wanted, wanted};
@@ -20,9 +21,7 @@ use super::{
 use crate::admitted::AdmittedPods;
 use crate::capacity::admit::{Refusal, Rules};
 use crate::capacity::quota::Quota;
-use crate::capacity::reason::{Histogram, Reason};
 use crate::capacity::scene::Hitch;
-use crate::capacity::shortfall::Shortfall;
 use crate::capacity::view::Pod;
 use crate::labels::Labels;
 use crate::storage::NewClaim;
@@ -409,60 +408,6 @@ fn tell(check: &Examination, mut quota: RuleCheck<'_>, decided: &Decided, quotas
     maximum.conclude("workloads with an autoscaler");
     quota.examined_many(quotas);
     quota.conclude("ResourceQuotas");
-}
-
-/// The field that asks for what most nodes do not have.
-fn field(nodes: &Histogram) -> &'static str {
-    let most = nodes
-        .counts
-        .iter()
-        .filter(|(reason, _)| **reason != Reason::NotNamed)
-        .max_by_key(|(_, count)| **count);
-    match most.map(|(reason, _)| reason) {
-        Some(Reason::Affinity | Reason::TermsConflict) => "affinity",
-        Some(Reason::Taint | Reason::Cordoned) => "tolerations",
-        Some(Reason::NodeName) => "nodeName",
-        Some(Reason::Port) => "containers[0].ports",
-        Some(Reason::Spread | Reason::SpreadLabel) => "topologySpreadConstraints",
-        Some(Reason::PodAffinity) => "affinity.podAffinity",
-        Some(Reason::PodAntiAffinity | Reason::ExistingAntiAffinity) => "affinity.podAntiAffinity",
-        Some(
-            Reason::VolumeElsewhere
-            | Reason::NoVolume
-            | Reason::VolumeSpace
-            | Reason::VolumeCount
-            | Reason::ClaimInUse,
-        ) => "volumes",
-        _ => "containers[0].resources",
-    }
-}
-
-fn remedy(nodes: &Histogram, node: Option<&str>, shortfall: Option<&Shortfall>) -> Remediation {
-    let describe = match node {
-        Some(node) => format!("kubectl describe node {node}"),
-        None => "kubectl describe nodes".to_owned(),
-    };
-    match field(nodes) {
-        "affinity" | "nodeName" => {
-            Remediation::new("Give a node what the pod asks for, or ask for what nodes have")
-                .command("kubectl get nodes --show-labels")
-        }
-        "tolerations" => Remediation::new("Tolerate the taint, or take it away")
-            .command("kubectl get nodes -o custom-columns=NAME:.metadata.name,TAINTS:.spec.taints"),
-        "containers[0].resources" => match (node, shortfall) {
-            (Some(node), Some(Shortfall { missing, .. })) => {
-                let less =
-                    missing.iter().map(|(name, amount)| format!("{} less {name}", amount_of(name, *amount)));
-                let less = less.collect::<Vec<_>>().join(" and ");
-                Remediation::new(format!("Ask for {less}, or make room on {node}")).command(describe)
-            }
-            _ => Remediation::new("Make room on a node, or ask for less").command(describe),
-        },
-        "volumes" => Remediation::new("See where the volume can be reached")
-            .command("kubectl get persistentvolumes -o wide"),
-        _ => Remediation::new("Loosen what the pod demands of its neighbours, or make room elsewhere")
-            .command("kubectl get pods -A -o wide"),
-    }
 }
 
 fn thresholds_of(check: &Examination, thresholds: &ResourceThresholds, decided: &Decided) {
