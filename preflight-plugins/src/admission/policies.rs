@@ -110,7 +110,7 @@ pub(super) async fn examine(
         let Some(pair) = policies.pairs.get(*at) else { continue };
         for request in requests.all.iter().filter(|request| request.lands_anyway.is_none()) {
             let force = pair.force(request);
-            if force == Force::No || is_decided(pair, request, release, trials) {
+            if force == Force::No || is_decided(pair, request, &requests, release, trials) {
                 continue;
             }
             let doubt = match pair.matches(request, &requests, &discovery) {
@@ -207,8 +207,18 @@ fn without_policies(check: &Examination, release: &Release, trials: &Trials, err
 }
 
 /// Whether the API server has said so itself.
-fn is_decided(pair: &Pair, request: &Request<'_>, release: &Release, trials: &Trials) -> bool {
+fn is_decided(
+    pair: &Pair,
+    request: &Request<'_>,
+    requests: &Requests<'_>,
+    release: &Release,
+    trials: &Trials,
+) -> bool {
     let Some(planned) = release.objects().get(request.position) else { return false };
+    let namespace = request.namespace.and_then(|name| requests.namespaces.get(name));
+    if matches!(namespace, Some(Ok(labels)) if labels.changes()) || pair.parameters_change(release) {
+        return false;
+    }
     if pair.from.is_some() || pair.until.is_some() || request.subresource.is_some() {
         return false;
     }

@@ -84,11 +84,9 @@ pub(super) fn meaning(refusal: &Refusal, touches: &Touches) -> Meaning {
         }
         403 if says("violates PodSecurity") && touches.namespaces => Meaning::Elsewhere,
         _ if says(POLICY) && (says(ELSEWHERE[0]) || says(ELSEWHERE[1])) => Meaning::Elsewhere,
-        _ if says(POLICY) && (touches.policies || touches.namespaces) => {
-            Meaning::Unclear("the release changes admission policies, or labels that they go by")
-        }
-        _ if says(POLICY) && touches.parameters => {
-            Meaning::Unclear("the release changes what may be the policy's parameters")
+        // It is worked out with what the release changes.
+        _ if says(POLICY) && (touches.policies || touches.namespaces || touches.parameters) => {
+            Meaning::Elsewhere
         }
         // The policy says with which status.
         _ if says(POLICY) => Meaning::Denied,
@@ -162,18 +160,8 @@ mod tests {
             ),
             (403, webhook, Meaning::Denied, Meaning::Unclear("the release changes webhooks")),
             (400, webhook, Meaning::Denied, Meaning::Unclear("the release changes webhooks")),
-            (
-                403,
-                policy,
-                Meaning::Denied,
-                Meaning::Unclear("the release changes admission policies, or labels that they go by"),
-            ),
-            (
-                422,
-                policy,
-                Meaning::Denied,
-                Meaning::Unclear("the release changes admission policies, or labels that they go by"),
-            ),
+            (403, policy, Meaning::Denied, Meaning::Elsewhere),
+            (422, policy, Meaning::Denied, Meaning::Elsewhere),
             (400, "admission webhook \"a\" does not support dry run", Meaning::Undecided, Meaning::Undecided),
             (
                 400,

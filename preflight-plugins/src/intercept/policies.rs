@@ -188,6 +188,17 @@ pub(crate) enum Force {
 }
 
 impl Pair {
+    /// Whether the release changes what may be its parameters.
+    #[cfg(feature = "admission")]
+    pub(crate) fn parameters_change(&self, release: &Release) -> bool {
+        let Some(kind) = &self.policy.param_kind else { return false };
+        release.objects().iter().any(|planned| {
+            planned.object.kind() == kind.kind
+                && planned.object.api_version() == kind.api_version
+                && planned.action != preflight_core::release::Action::Unchanged
+        })
+    }
+
     /// Whether it is there, as it is here, when a request is made.
     #[cfg(feature = "admission")]
     pub(crate) fn force(&self, request: &Request<'_>) -> Force {

@@ -150,6 +150,12 @@ impl OfNamespace {
 }
 
 impl OfNamespace {
+    /// Whether the release changes its labels.
+    #[cfg(feature = "admission")]
+    pub(crate) fn changes(&self) -> bool {
+        self.after.as_ref().is_some_and(|(_, after)| *after != self.before)
+    }
+
     /// The namespace as expressions see it.
     #[cfg(feature = "admission")]
     pub(crate) fn object(&self, request: &Request<'_>) -> Value {
