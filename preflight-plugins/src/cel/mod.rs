@@ -71,6 +71,16 @@ impl Expression {
         Self { text: text.to_owned(), tree }
     }
 
+    /// Whether it names a variable.
+    pub(crate) fn names(&self, variable: &str) -> bool {
+        self.tree.as_ref().is_some_and(|tree| tree.references().has_variable(variable))
+    }
+
+    /// Whether it could be read.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.tree.is_some()
+    }
+
     /// As it is written.
     pub(crate) fn text(&self) -> &str {
         self.text.trim()
@@ -99,6 +109,13 @@ impl<'a> World<'a> {
         self
     }
 
+    /// Gives a value a name that is one already.
+    #[must_use]
+    pub(crate) fn with_value(mut self, name: &'static str, value: Cel) -> Self {
+        self.values.insert(name, Ok(value));
+        self
+    }
+
     /// Says why the value of a name is not known.
     #[must_use]
     pub(crate) fn without(mut self, name: &'static str, why: impl Into<String>) -> Self {
@@ -106,10 +123,16 @@ impl<'a> World<'a> {
         self
     }
 
+    /// Evaluates one expression, with [`functions`]. The stack must be large.
+    pub(crate) fn evaluate_with(&self, functions: &Context<'static>, expression: &Expression) -> Evaluated {
+        Machine::new(self, functions).run(expression)
+    }
+
     /// Evaluates each expression.
     pub(crate) fn evaluate(&self, expressions: &[&Expression]) -> Vec<Evaluated> {
         let work = || {
-            let machine = Machine::new(self);
+            let functions = functions();
+            let machine = Machine::new(self, &functions);
             expressions.iter().map(|expression| machine.run(expression)).collect()
         };
         let failed = || vec![Err(Stop::unknown("it cannot be evaluated")); expressions.len()];
@@ -117,18 +140,23 @@ impl<'a> World<'a> {
     }
 }
 
+/// The functions that expressions have.
+pub(crate) fn functions() -> Context<'static> {
+    let mut functions = Context::default().with_all();
+    celfns::register(&mut functions);
+    functions
+}
+
 /// What evaluates expressions in one world.
 struct Machine<'w, 'a> {
     world: &'w World<'a>,
-    functions: Context<'static>,
+    functions: &'w Context<'static>,
     composed: RefCell<BTreeMap<usize, Evaluated>>,
     steps: Cell<u32>,
 }
 
 impl<'w, 'a> Machine<'w, 'a> {
-    fn new(world: &'w World<'a>) -> Self {
-        let mut functions = Context::default().with_all();
-        celfns::register(&mut functions);
+    fn new(world: &'w World<'a>, functions: &'w Context<'static>) -> Self {
         Self { world, functions, composed: RefCell::default(), steps: Cell::new(0) }
     }
 

@@ -1,23 +1,23 @@
 //! The rules under `x-kubernetes-validations`.
 //!
 //! `staging/src/k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel/validation.go`, v1.36. Evaluated by the `cel`
-//! crate with the functions of kube-cel, but not by its `Validator`, which goes through a schema otherwise: it escapes
+//! module with the functions of kube-cel, but not by its `Validator`, which goes through a schema otherwise: it escapes
 //! `_`, evaluates rules under `anyOf` and `oneOf`, pairs items of lists with old ones by index, and knows no ratcheting.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kube_cel::KubeCelExt;
 use kube_cel::cel::objects::OptionalValue;
-use kube_cel::cel::{Context, ExecutionError, Program, Value as Cel};
+use kube_cel::cel::{Context, Value as Cel};
 use serde_json::Value;
 
-use super::celfns::{self, steps};
+use super::celfns::steps;
 use super::celscan::{self, Shape};
 use super::celvalue::{
     Converter, any_fraction, any_incomparable, any_repeats, any_sorts, names_sorted, plain, size,
 };
 use super::{Judgement, Kind, Segment, field_schema, flag, lists, on_large_stack, shorten, values};
+use crate::cel::{Evaluated, Expression, Stop, World, functions};
 
 /// Work that all rules together may make, in values looked at.
 const BUDGET: u64 = 20_000_000;
@@ -93,7 +93,7 @@ impl<'a> Ratchet<'a> {
 }
 
 struct Rule {
-    program: Program,
+    expression: Expression,
     shape: Shape,
     transition: bool,
 }
@@ -109,8 +109,7 @@ struct Walker<'a> {
 
 impl<'a> Walker<'a> {
     fn new(object: &Value) -> Self {
-        let mut context = Context::default().with_all();
-        celfns::register(&mut context);
+        let context = functions();
         let unnamed = values::unnamed(object);
         Self {
             context,
@@ -200,7 +199,7 @@ impl<'a> Walker<'a> {
             (Some(Ok(Cel::Bool(one))), Some(Some(Ok(Cel::Bool(two))))) if one != two => {
                 return self.wonder(code, "the order of a list matters to it");
             }
-            (Some(_), Some(None | Some(Err(_)))) => {
+            (Some(Ok(_)), Some(None | Some(Err(_)))) | (Some(Err(_)), Some(None | Some(Ok(_)))) => {
                 return self.wonder(code, "the order of a list matters to it");
             }
             (Some(outcome), _) => outcome,
@@ -221,12 +220,10 @@ impl<'a> Walker<'a> {
                 }
             }
             Ok(_) => return self.wonder(code, "its result is not true or false"),
-            Err(error) if !rule.shape.loops && certain(&error) => {
-                format!("fails the rule {}: {}", shorten(code.trim(), 200), shorten(&error.to_string(), 100))
+            Err(Stop::Error(error)) => {
+                format!("fails the rule {}: {}", shorten(code.trim(), 200), shorten(&error, 100))
             }
-            Err(error) => {
-                return self.wonder(code, &format!("it fails here: {}", shorten(&error.to_string(), 100)));
-            }
+            Err(Stop::Unknown(why)) => return self.wonder(code, &shorten(&why, 100)),
         };
         let mut path = self.path.clone();
         path.extend(steps(text("fieldPath")));
@@ -236,9 +233,9 @@ impl<'a> Walker<'a> {
     fn compiled(&mut self, code: &'a str) -> Option<Arc<Rule>> {
         let compile = || {
             let shape = celscan::scan(code)?;
-            let program = Program::compile(code).ok()?;
-            let transition = program.references().has_variable("oldSelf");
-            Some(Arc::new(Rule { program, shape, transition }))
+            let expression = Expression::new(code);
+            let transition = expression.names("oldSelf");
+            expression.is_readable().then(|| Arc::new(Rule { expression, shape, transition }))
         };
         self.rules.entry(code).or_insert_with(compile).clone()
     }
@@ -250,27 +247,25 @@ impl<'a> Walker<'a> {
         place: Place<'_>,
         optional: bool,
         sorted: bool,
-    ) -> Option<Result<Cel, ExecutionError>> {
+    ) -> Option<Evaluated> {
         let converter = Converter { context: &self.context, shape: &rule.shape, sorted };
-        let mut context = self.context.new_inner_scope();
-        context.add_variable_from_value("self", converter.value(place.new, schema, place.root)?);
+        let mut world = World::new(&[]).with_value("self", converter.value(place.new, schema, place.root)?);
         let old = match place.old {
             Some(old) => Some(converter.value(old, schema, place.root)?),
             None => None,
         };
         if optional {
             let old = old.map_or_else(OptionalValue::none, OptionalValue::of);
-            context.add_variable_from_value("oldSelf", Cel::Opaque(Arc::new(old)));
+            world = world.with_value("oldSelf", Cel::Opaque(Arc::new(old)));
         } else if let Some(old) = old {
-            context.add_variable_from_value("oldSelf", old);
+            world = world.with_value("oldSelf", old);
         }
-        Some(rule.program.execute(&context))
+        Some(world.evaluate_with(&self.context, &rule.expression))
     }
 
     /// The message that a rule makes up. What fails is left out, as on the server.
     fn told(&mut self, code: &'a str, schema: &Value, place: Place<'_>, optional: bool) -> Option<String> {
-        let rule =
-            self.compiled(code).filter(|rule| rule.shape.nesting < 2 && !rule.shape.optional_access)?;
+        let rule = self.compiled(code).filter(|rule| rule.shape.nesting < 2)?;
         match self.evaluate(&rule, schema, place, optional, false)?.ok()? {
             Cel::String(text) if !text.trim().contains('\n') => Some(text.trim().to_owned()),
             _ => None,
@@ -285,20 +280,8 @@ impl<'a> Walker<'a> {
 
 /// Why the result of a rule here says nothing about its result on the server.
 fn distrust(shape: &Shape, schema: &Value, place: Place<'_>, optional: bool) -> Option<&'static str> {
-    if shape.optional_access {
-        return Some("it uses optional fields");
-    }
-    if shape.doubled {
-        return Some("it negates twice");
-    }
-    if optional && shape.optional_field {
-        return Some("it uses fields of an optional value");
-    }
     if optional && place.old.is_some_and(|old| !plain(old, schema)) {
         return Some("it sees the old value otherwise on the server");
-    }
-    if shape.splits_all {
-        return Some("it splits a text into characters");
     }
     if shape.compares_whole()
         && (any_incomparable(place.new, schema) || place.old.is_some_and(|old| any_incomparable(old, schema)))
@@ -316,17 +299,6 @@ fn distrust(shape: &Shape, schema: &Value, place: Place<'_>, optional: bool) -> 
         return Some("it writes numbers as text");
     }
     None
-}
-
-/// Whether the server fails in the same way.
-fn certain(error: &ExecutionError) -> bool {
-    matches!(
-        error,
-        ExecutionError::NoSuchKey(_)
-            | ExecutionError::IndexOutOfBounds(_)
-            | ExecutionError::DivisionByZero(_)
-            | ExecutionError::RemainderByZero(_)
-    )
 }
 
 #[cfg(test)]

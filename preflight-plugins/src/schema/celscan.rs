@@ -13,8 +13,6 @@ const MACROS: [&str; 9] =
     ["all", "exists", "exists_one", "existsOne", "map", "filter", "transformList", "transformMap", "sortBy"];
 /// What compares values without an operator for that.
 const COMPARING: [&str; 5] = ["in", "sets", "indexOf", "lastIndexOf", "distinct"];
-/// What an optional value can be asked.
-const OPTIONAL: [&str; 4] = ["hasValue", "value", "orValue", "or"];
 
 /// What was seen in the text of a rule.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,18 +21,10 @@ pub(crate) struct Shape {
     pub words: HashSet<String>,
     /// Loops in loops.
     pub nesting: u32,
-    /// It goes through a list or a map. An error in one item may be made good by another.
-    pub loops: bool,
-    /// `.?field` or `[?index]`, which the `cel` crate gets wrong where something is missing.
-    pub optional_access: bool,
-    /// A field of an optional `oldSelf`, which the `cel` crate takes for `false`.
-    pub optional_field: bool,
     /// `+`, which means something else for lists of type `set` and `map`.
     pub plus: bool,
     /// `!!` or `--`, which the `cel` crate takes for a single one.
     pub doubled: bool,
-    /// `split('')`, which leaves empty strings at the ends in kube-cel.
-    pub splits_all: bool,
     /// `==` or `!=`.
     pub compares: bool,
     /// It may compare more than one text or number.
@@ -75,18 +65,14 @@ pub(crate) fn scan(rule: &str) -> Option<Shape> {
             '(' | '[' | '{' => {
                 let word = word_before(&code, at);
                 let looping = *c == '(' && word.1 && MACROS.contains(&word.0.as_str());
-                shape.loops |= looping;
                 shape.printing |= *c == '(' && ["string", "format"].contains(&word.0.as_str());
                 let before = code.iter().take(at).rev().find(|c| !c.is_whitespace());
                 let written =
                     *c == '[' && before.is_none_or(|c| !(c.is_alphanumeric() || "_)]\"".contains(*c)));
                 shape.compares_list |= written && before == Some(&'=');
-                let follows = code.get(at + 1..at + 3) == Some(&['"', '"']);
-                shape.splits_all |= *c == '(' && word.0 == "split" && follows;
                 open.push((looping, written));
                 let loops = open.iter().filter(|it| it.0).count();
                 shape.nesting = shape.nesting.max(u32::try_from(loops).unwrap_or(u32::MAX));
-                shape.optional_access |= *c == '[' && next(&code, at) == Some('?');
             }
             ')' | ']' | '}' => {
                 let written = open.pop().is_some_and(|it| it.1);
@@ -101,10 +87,6 @@ pub(crate) fn scan(rule: &str) -> Option<Shape> {
                 }
             }
             '.' => {
-                shape.optional_access |= next(&code, at) == Some('?');
-                let (word, _) = word_before(&code, at);
-                shape.optional_field |=
-                    word == "oldSelf" && !OPTIONAL.contains(&word_after(&code, at).as_str());
                 shape.metadata |= word_after(&code, at) == "metadata";
             }
             '+' => shape.plus = true,
@@ -187,13 +169,9 @@ mod tests {
         assert_eq!(plain, Shape { words: words(&["self", "a"]), ..Shape::default() });
         assert_eq!(scanned(r"self.f(r'\') && true").words, words(&["self", "f", "r", "true"]));
         assert_eq!(scanned("self.a.all(x, x.b.exists(y, y > 1)) && self.c.all(z, z)").nesting, 2);
-        assert!(scanned("self.a .all (x, true)").loops && !scanned("all(self)").loops);
-        assert!(
-            scanned("self.?a.hasValue()").optional_access && scanned("self[?0].hasValue()").optional_access
-        );
-        assert!(scanned("oldSelf.a == 1").optional_field && !scanned("oldSelf.hasValue()").optional_field);
+        assert!(scanned("self.a .all (x, true)").nesting == 1 && scanned("all(self)").nesting == 0);
         assert!(scanned("self.metadata.name == 'a' + 'b'").metadata && scanned("1 + 1 == 2").plus);
-        assert!(scanned("string(self) == '1'").printing && scanned("self.split('')").splits_all);
+        assert!(scanned("string(self) == '1'").printing && !scanned("self == '1'").printing);
         assert!(scanned("self.a == ['a']").compares_list && scanned("['a'] != self.a").compares_list);
         assert!(!scanned("self.a[0] == self.b && self.a in [1]").compares_list && scanned("a != b").compares);
         assert!(scanned("a != b").compares_many && scanned("a == [1]").compares_many);

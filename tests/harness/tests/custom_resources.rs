@@ -21,6 +21,7 @@ use fastrand::Rng;
 use libtest_mimic::Failed;
 use preflight_core::cluster::AccessOptions;
 use preflight_core::{Cluster, Manifests, Outcome, Preflight};
+use preflight_harness::scenario::as_sent;
 use preflight_harness::{Api, ApiError, ControlPlane, Options, Test, User, number, poll, run_tests};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -74,6 +75,11 @@ struct Case {
 }
 
 impl Case {
+    /// kubectl sends whole numbers without their fraction.
+    fn as_sent(self) -> Self {
+        Self { object: as_sent(self.object), ..self }
+    }
+
     fn name(&self) -> &str {
         self.object["metadata"]["name"].as_str().unwrap()
     }
@@ -90,7 +96,7 @@ fn same_as_server(plane: &ControlPlane) -> Result<(), Failed> {
     let mut counts = Counts::default();
     let result = plane.runtime().block_on(async {
         let definitions = define(plane.api(), &mut rng, &mut counts).await?;
-        let cases = creations(&mut rng, &definitions);
+        let cases: Vec<Case> = creations(&mut rng, &definitions).into_iter().map(Case::as_sent).collect();
         let server = ask_server(plane.api(), &cases).await?;
         let accepted: Vec<&Case> = cases
             .iter()
@@ -230,7 +236,7 @@ async fn updates(api: &Api, rng: &mut Rng, accepted: &[&Case]) -> Result<Vec<Cas
         for _ in 0..rng.u32(1..3) {
             values::mutate(rng, &schema, &mut case.object, true);
         }
-        cases.push(case);
+        cases.push(case.as_sent());
     }
     Ok(cases)
 }

@@ -33,7 +33,8 @@ pub fn documents(path: &Path) -> io::Result<Vec<Value>> {
 }
 
 /// Whole numbers without their fraction, as kubectl sends them.
-fn as_sent(value: Value) -> Value {
+#[must_use]
+pub fn as_sent(value: Value) -> Value {
     match value {
         Value::Number(number) => {
             let whole = number.as_f64().filter(|value| number.is_f64() && value.fract() == 0.0);

@@ -24,7 +24,7 @@ use crate::waiting::poll;
 use crate::webhooks::ANNOTATION;
 
 use files::files;
-pub use files::{documents, folder_documents};
+pub use files::{as_sent, documents, folder_documents};
 pub use state::make_cluster;
 use state::make_cluster_with;
 
