@@ -9,7 +9,11 @@ pub mod admission;
 mod admitted;
 #[cfg(any(feature = "registry-health", feature = "resource-capacity", feature = "storage-validation"))]
 pub mod capacity;
-#[cfg(any(feature = "admission", feature = "operator-health"))]
+#[cfg(feature = "interception")]
+#[cfg_attr(
+    not(all(feature = "admission", feature = "operator-health")),
+    allow(dead_code, reason = "two checks share it")
+)]
 mod cel;
 #[cfg(feature = "change-safety")]
 pub mod change_safety;
@@ -26,9 +30,14 @@ pub mod change_safety;
 mod changes;
 #[cfg(feature = "cluster-connectivity")]
 pub mod cluster_connectivity;
-#[cfg(any(feature = "admission", feature = "operator-health"))]
+#[cfg(feature = "interception")]
+#[cfg_attr(not(feature = "admission"), allow(dead_code, reason = "two checks share it"))]
 pub mod effective;
-#[cfg(any(feature = "admission", feature = "operator-health"))]
+#[cfg(feature = "interception")]
+#[cfg_attr(
+    not(all(feature = "admission", feature = "operator-health")),
+    allow(dead_code, unused_imports, reason = "two checks share it")
+)]
 mod intercept;
 #[cfg(any(
     feature = "admission",
@@ -56,7 +65,11 @@ pub mod registry;
 pub mod registry_health;
 #[cfg(feature = "resource-capacity")]
 pub mod resource_capacity;
-#[cfg(any(feature = "admission", feature = "operator-health"))]
+#[cfg(feature = "interception")]
+#[cfg_attr(
+    not(all(feature = "admission", feature = "operator-health")),
+    allow(dead_code, reason = "two checks share it")
+)]
 mod schema;
 mod settings;
 #[cfg(any(feature = "resource-capacity", feature = "storage-validation"))]
@@ -65,6 +78,7 @@ pub mod storage;
 pub mod storage_validation;
 #[cfg(any(
     feature = "admission",
+    feature = "change-safety",
     feature = "cluster-connectivity",
     feature = "operator-health",
     feature = "references",
@@ -75,7 +89,7 @@ pub mod storage_validation;
 mod told;
 #[cfg(feature = "traffic")]
 pub mod traffic;
-#[cfg(any(feature = "admission", feature = "change-safety", feature = "operator-health"))]
+#[cfg(any(feature = "change-safety", feature = "interception"))]
 pub mod updates;
 
 use std::sync::Arc;

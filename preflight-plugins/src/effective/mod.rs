@@ -104,7 +104,6 @@ fn differ(expected: &Value, actual: &Value, path: &str, all: &mut Vec<String>) {
 }
 
 /// The object without what is marked: fields that nobody knows, and items of lists that have such.
-#[cfg(feature = "admission")]
 pub(crate) fn without_marks(value: &Value) -> Value {
     let is_mark = |value: &Value| *value == *UNKNOWN || *value == *MAYBE;
     match value {

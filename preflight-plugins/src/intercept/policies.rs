@@ -79,7 +79,6 @@ pub(crate) struct Mutation {
 
 impl Mutation {
     /// The expression that makes the change.
-    #[cfg(feature = "admission")]
     pub(crate) fn expression(&self) -> &str {
         let Self { patch_type, apply_configuration, json_patch } = self;
         if patch_type == "JSONPatch" { &json_patch.expression } else { &apply_configuration.expression }
@@ -178,7 +177,6 @@ pub(crate) struct Pair {
 }
 
 /// Whether a policy is there when a request is made.
-#[cfg(feature = "admission")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Force {
     Yes,
@@ -189,7 +187,6 @@ pub(crate) enum Force {
 
 impl Pair {
     /// Whether the release changes what may be its parameters.
-    #[cfg(feature = "admission")]
     pub(crate) fn parameters_change(&self, release: &Release) -> bool {
         let Some(kind) = &self.policy.param_kind else { return false };
         release.objects().iter().any(|planned| {
@@ -200,7 +197,6 @@ impl Pair {
     }
 
     /// Whether it is there, as it is here, when a request is made.
-    #[cfg(feature = "admission")]
     pub(crate) fn force(&self, request: &Request<'_>) -> Force {
         if request.by_controller {
             return match (self.from, self.until) {

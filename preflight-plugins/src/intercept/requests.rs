@@ -151,13 +151,11 @@ impl OfNamespace {
 
 impl OfNamespace {
     /// Whether the release changes its labels.
-    #[cfg(feature = "admission")]
     pub(crate) fn changes(&self) -> bool {
         self.after.as_ref().is_some_and(|(_, after)| *after != self.before)
     }
 
     /// The namespace as expressions see it.
-    #[cfg(feature = "admission")]
     pub(crate) fn object(&self, request: &Request<'_>) -> Value {
         let labels = self.at(request);
         let name = labels.get("kubernetes.io/metadata.name");
@@ -176,7 +174,6 @@ pub(crate) struct Requests<'a> {
 
 impl Requests<'_> {
     /// The namespace that a request goes to, as expressions see it: `null` for what is in none.
-    #[cfg(feature = "admission")]
     pub(crate) fn namespace_of(&self, request: &Request<'_>) -> Result<Value, String> {
         match request.namespace.map(|name| (name, self.namespaces.get(name))) {
             None => Ok(Value::Null),

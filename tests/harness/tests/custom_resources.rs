@@ -76,7 +76,7 @@ struct Case {
 
 impl Case {
     /// kubectl sends whole numbers without their fraction.
-    fn as_sent(self) -> Self {
+    fn sent_whole(self) -> Self {
         Self { object: as_sent(self.object), ..self }
     }
 
@@ -96,7 +96,7 @@ fn same_as_server(plane: &ControlPlane) -> Result<(), Failed> {
     let mut counts = Counts::default();
     let result = plane.runtime().block_on(async {
         let definitions = define(plane.api(), &mut rng, &mut counts).await?;
-        let cases: Vec<Case> = creations(&mut rng, &definitions).into_iter().map(Case::as_sent).collect();
+        let cases: Vec<Case> = creations(&mut rng, &definitions).into_iter().map(Case::sent_whole).collect();
         let server = ask_server(plane.api(), &cases).await?;
         let accepted: Vec<&Case> = cases
             .iter()
@@ -236,7 +236,7 @@ async fn updates(api: &Api, rng: &mut Rng, accepted: &[&Case]) -> Result<Vec<Cas
         for _ in 0..rng.u32(1..3) {
             values::mutate(rng, &schema, &mut case.object, true);
         }
-        cases.push(case.as_sent());
+        cases.push(case.sent_whole());
     }
     Ok(cases)
 }
