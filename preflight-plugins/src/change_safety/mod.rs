@@ -109,8 +109,7 @@ rules! { plugin "change-safety";
     REPLICAS_OF_AUTOSCALER = "replicas-of-autoscaler", harm;
     /// Pruning deletes what holds data, or everything in a namespace.
     ///
-    /// Namespaces, claims, volumes and CustomResourceDefinitions that the release no longer has are deleted with what is in
-    /// them, or is of them.
+    /// Namespaces, claims and volumes that the release no longer has are deleted with what is in them.
     ///
     /// ```sh
     /// kubectl get persistentvolumeclaims -n NAMESPACE
@@ -144,12 +143,6 @@ pub struct ChangeSafety;
 
 static SCALERS: Resource =
     Resource::namespaced("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler");
-static DEFINITIONS: Resource = Resource::cluster_wide(
-    "apiextensions.k8s.io",
-    "v1",
-    "customresourcedefinitions",
-    "CustomResourceDefinition",
-);
 static SECRETS: Resource = Resource::namespaced("", "v1", "secrets", "Secret");
 
 #[async_trait]
@@ -158,10 +151,7 @@ impl Plugin for ChangeSafety {
         Descriptor::new("change-safety", Phase::Resources, RULES)
             .summary("What is there takes the changes, and nothing is lost by them")
             .reads(Read::select(SCALERS.clone()))
-            .reads(Read::get(DEFINITIONS.clone()))
-            .reads(Read::dynamic(
-                "pods of namespaces where a ConfigMap loses keys, and objects of definitions that are pruned",
-            ))
+            .reads(Read::dynamic("pods of namespaces where a ConfigMap loses keys"))
             .reads(Read::dynamic("the Secrets in which Helm keeps its releases, by their labels"))
     }
 
@@ -173,9 +163,9 @@ impl Plugin for ChangeSafety {
         objects::examine(&check, &release);
         conflicts::examine(&check, &release, apply);
         owners::examine(&check, &release);
+        deletions::examine(&check, &release);
         webhooks::examine(&check, &release);
         futures::join!(
-            deletions::examine(&check, &cluster, &release),
             keys::examine(&check, &cluster, &release),
             scaling::examine(&check, &cluster, &release),
             helm::examine(&check, &cluster, &release)
