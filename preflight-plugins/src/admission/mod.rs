@@ -7,6 +7,7 @@ mod policies;
 mod refusals;
 mod settings;
 mod standards;
+mod telling;
 mod trials;
 
 use preflight_core::cluster::{Read, Resource};
