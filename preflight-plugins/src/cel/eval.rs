@@ -1,5 +1,6 @@
 //! Going through the tree of an expression.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use kube_cel::cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, SelectExpr};
@@ -50,30 +51,20 @@ impl Machine<'_, '_> {
                 Ok(Cel::List(Arc::new(items)))
             }
             Expr::Map(map) => {
-                let mut fields = std::collections::HashMap::new();
+                let mut fields = HashMap::new();
                 for entry in &map.entries {
                     let EntryExpr::MapEntry(entry) = &entry.expr else { return Err(strange()) };
                     let key = key(&self.eval(&entry.key, scope)?)?;
-                    let value = self.eval(&entry.value, scope)?;
-                    if !entry.optional {
-                        fields.insert(key, value);
-                    } else if let Some(inner) = optional::expect(&value)? {
-                        fields.insert(key, inner.clone());
-                    }
+                    put(&mut fields, key, self.eval(&entry.value, scope)?, entry.optional)?;
                 }
                 Ok(Cel::Map(Map { map: Arc::new(fields) }))
             }
             Expr::Struct(made) => {
-                let mut fields = std::collections::HashMap::new();
+                let mut fields = HashMap::new();
                 for entry in &made.entries {
                     let EntryExpr::StructField(entry) = &entry.expr else { return Err(strange()) };
                     let key = Key::String(Arc::new(entry.field.clone()));
-                    let value = self.eval(&entry.value, scope)?;
-                    if !entry.optional {
-                        fields.insert(key, value);
-                    } else if let Some(inner) = optional::expect(&value)? {
-                        fields.insert(key, inner.clone());
-                    }
+                    put(&mut fields, key, self.eval(&entry.value, scope)?, entry.optional)?;
                 }
                 Ok(Cel::Map(Map { map: Arc::new(fields) }))
             }
@@ -139,6 +130,13 @@ impl Machine<'_, '_> {
         let result = Scope { name: &folding.accu_var, value: running, around: scope };
         self.eval(&folding.result, Some(&result))
     }
+}
+
+/// Puts an entry in, or what is in an optional one, if anything.
+fn put(fields: &mut HashMap<Key, Cel>, key: Key, value: Cel, optional: bool) -> Result<(), Stop> {
+    let value = if optional { optional::expect(&value)?.cloned() } else { Some(value) };
+    fields.extend(value.map(|value| (key, value)));
+    Ok(())
 }
 
 /// The items of a list with their places, or the keys of a map with its values.

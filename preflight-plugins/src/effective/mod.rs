@@ -8,10 +8,10 @@ mod kinds;
 mod pods;
 mod tidy;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use crate::cel::{MAYBE, PARTIAL, UNKNOWN};
-use crate::updates::defaulted;
+use crate::updates::{defaulted, each, present, put};
 
 /// What is known of the namespace that an object goes to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -142,28 +142,6 @@ pub(crate) fn mark(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(mark),
         _ => {}
     }
-}
-
-/// Puts values in where there are none.
-fn put(into: &mut Value, values: &[(&str, Value)]) {
-    if into.is_null() {
-        *into = Value::Object(Map::new());
-    }
-    let Some(fields) = into.as_object_mut() else { return };
-    for (key, value) in values {
-        let field = fields.entry((*key).to_owned()).or_insert(Value::Null);
-        if field.is_null() || *field == "" {
-            *field = value.clone();
-        }
-    }
-}
-
-fn each(value: &mut Value, list: &str, work: impl FnMut(&mut Value)) {
-    value.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().for_each(work);
-}
-
-fn present<'a>(value: &'a mut Value, key: &str) -> Option<&'a mut Value> {
-    value.get_mut(key).filter(|field| field.is_object())
 }
 
 /// An object of which nothing else is known.

@@ -41,7 +41,7 @@ pub(super) fn fill(object: &mut Value) {
 }
 
 /// Puts values in where there are none.
-fn put(into: &mut Value, values: &[(&str, Value)]) {
+pub(crate) fn put(into: &mut Value, values: &[(&str, Value)]) {
     if into.is_null() {
         *into = Value::Object(Map::new());
     }
@@ -54,11 +54,11 @@ fn put(into: &mut Value, values: &[(&str, Value)]) {
     }
 }
 
-fn each(value: &mut Value, list: &str, work: impl FnMut(&mut Value)) {
+pub(crate) fn each(value: &mut Value, list: &str, work: impl FnMut(&mut Value)) {
     value.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().for_each(work);
 }
 
-fn present<'a>(value: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+pub(crate) fn present<'a>(value: &'a mut Value, key: &str) -> Option<&'a mut Value> {
     value.get_mut(key).filter(|field| field.is_object())
 }
 

@@ -33,8 +33,8 @@ pub fn before_and_after(planned: &Planned, method: Method) -> Option<(Value, Val
     Some(((**live).clone(), defaulted(after)))
 }
 
-#[cfg(any(feature = "admission", feature = "operator-health"))]
-pub(crate) use defaults::pod_spec;
+#[cfg(feature = "interception")]
+pub(crate) use defaults::{each, pod_spec, present, put};
 
 /// An object with the values that the API server fills in, as far as they matter for what may be changed.
 #[must_use]
