@@ -58,7 +58,8 @@ impl Made {
     /// The Pod as a controller sends it: with an owner, and with the labels that controllers add.
     pub(super) fn pod(&self, workload: &Planned, namespace: &str) -> Value {
         let object = &workload.object;
-        let (name, kind) = (object.display_name(), object.kind());
+        // A generated name ends with a dash until it is one.
+        let (name, kind) = (object.display_name().trim_end_matches('-'), object.kind());
         let mut metadata = self.metadata.clone();
         metadata["generateName"] = format!("{name}-").into();
         metadata["namespace"] = namespace.into();
@@ -74,7 +75,7 @@ impl Made {
                 metadata["labels"]["pod-template-hash"] = HASH.into()
             }
             "StatefulSet" | "DaemonSet" => {
-                metadata["labels"]["controller-revision-hash"] = format!("{name}-{HASH}").into();
+                metadata["labels"]["controller-revision-hash"] = HASH.into();
             }
             "Job" => {
                 for key in ["job-name", "batch.kubernetes.io/job-name"] {
