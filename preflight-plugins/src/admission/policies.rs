@@ -224,7 +224,10 @@ fn is_decided(
     }
     match (request.by_controller, request.operation) {
         (false, _) => trials.decides_object(planned),
-        (true, "CREATE") => request.resource.plural == "pods" && trials.takes_pods_of(planned),
+        // Who tries is not who will ask.
+        (true, "CREATE") => {
+            request.resource.plural == "pods" && trials.takes_pods_of(planned) && !pair.policy.asks_who()
+        }
         _ => false,
     }
 }
@@ -237,6 +240,9 @@ async fn judge(
     compiled: &Compiled,
 ) -> Vec<Outcome> {
     let Sources { cluster, release, discovery } = sources;
+    if pair.converts(request, discovery) {
+        return vec![Outcome::Open("it looks at another version of the object".to_owned())];
+    }
     let all = match parameters(pair, request, discovery, cluster, release).await {
         Parameters::These(all) => all,
         // What is wrong with parameters is told by the check that looks at operators.

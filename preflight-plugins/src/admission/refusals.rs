@@ -73,6 +73,12 @@ const ELSEWHERE: [&str; 17] = [
 /// (`staging/src/k8s.io/apiserver/pkg/admission/plugin/policy/validating/dispatcher.go`, v1.36).
 const POLICY: &str = "ValidatingAdmissionPolicy '";
 
+/// The policy that refuses.
+pub(super) fn policy(refusal: &Refusal) -> Option<&str> {
+    let (_, rest) = refusal.message.split_once(POLICY)?;
+    rest.split_once('\'').map(|(name, _)| name)
+}
+
 /// What a refusal means, by the server's words.
 pub(super) fn meaning(refusal: &Refusal, touches: &Touches) -> Meaning {
     let Refusal { code, message, .. } = refusal;

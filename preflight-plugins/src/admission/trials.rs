@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use preflight_core::cluster::{Act, ClusterErrorKind, Identity, Reader, Resource, Tried, Write, WriteKind};
+use preflight_core::cluster::{
+    Act, ClusterErrorKind, Identity, Reader, Refusal, Resource, Tried, Write, WriteKind,
+};
 use preflight_core::release::{Action, Live, Planned, Release, Serving};
 use preflight_core::{Apply, Examination, FieldPath, Method};
 use serde_json::Value;
@@ -11,11 +13,12 @@ use serde_json::Value;
 use super::OF_TRIALS;
 use super::fields::who_drops;
 use super::pods::of_template;
-use super::refusals::{Meaning, Touches, meaning};
+use super::refusals::{self, Meaning, Touches, meaning};
 use super::settings::DryRun;
 use super::telling::{Telling, is_known_conflict};
 use crate::changes::{Happens, last_applied, rollout};
 use crate::effective::{Surroundings, created, differences};
+use crate::intercept::Policies;
 use crate::updates::patch;
 
 static PODS: Resource = Resource::namespaced("", "v1", "pods", "Pod");
@@ -148,7 +151,11 @@ pub(super) async fn examine(
                 telling.decided(trial)
             }
             Ok(Tried::Refused(refusal)) => {
-                telling.refused(trial, &refusal, meaning(&refusal, &touches), &mut not_tried)
+                let mut meaning = meaning(&refusal, &touches);
+                if trial.template.is_some() && goes_by_who_asks(cluster, release, &refusal).await {
+                    meaning = Meaning::Unclear("the policy goes by who asks, which a controller will do");
+                }
+                telling.refused(trial, &refusal, meaning, &mut not_tried);
             }
             Ok(_) => {}
             Err(error) => not_tried.push(error.to_string()),
@@ -177,6 +184,13 @@ fn is_decoded(tried: &Tried, touches: &Touches) -> bool {
         },
         _ => false,
     }
+}
+
+/// Whether a policy refuses that looks at who asks.
+async fn goes_by_who_asks(cluster: &Reader, release: &Release, refusal: &Refusal) -> bool {
+    let Some(name) = refusals::policy(refusal) else { return false };
+    let Ok(policies) = Policies::of(cluster, release).await else { return false };
+    policies.pairs.iter().any(|pair| pair.name == name && pair.policy.asks_who())
 }
 
 /// Why nothing can be tried as the one who deploys.

@@ -111,6 +111,12 @@ impl Criteria {
         }
     }
 
+    /// Whether it looks at the object in another version than the one that is sent.
+    pub(crate) fn converts(&self, request: &Request<'_>, discovery: &Discovery) -> bool {
+        let ruled = |equivalent| self.rules.iter().any(|rule| rule.matches(request, equivalent, discovery));
+        !self.rules.is_empty() && !ruled(false) && ruled(true)
+    }
+
     /// Namespaces are selected by their own labels, other cluster-wide objects always.
     fn in_namespace(&self, request: &Request<'_>, namespaces: &NamespaceLabels) -> Matched {
         let selector = &self.namespace_selector;

@@ -46,6 +46,14 @@ pub(crate) struct PolicySpec {
 }
 
 impl PolicySpec {
+    /// Whether it goes by who asks.
+    pub(crate) fn asks_who(&self) -> bool {
+        let conditions = self.match_conditions.iter().chain(&self.variables).map(|one| &one.expression);
+        let validations = self.validations.iter().map(|one| &one.expression);
+        let who = |text: &String| text.contains("userInfo") || text.contains("authorizer");
+        conditions.chain(validations).any(who)
+    }
+
     /// Whether what cannot be evaluated is let through.
     pub(crate) fn ignores_failures(&self) -> bool {
         self.failure_policy.as_deref() == Some("Ignore")
@@ -186,6 +194,11 @@ pub(crate) enum Force {
 }
 
 impl Pair {
+    /// Whether it looks at the object in another version than the one that is sent.
+    pub(crate) fn converts(&self, request: &Request<'_>, discovery: &Discovery) -> bool {
+        self.policy.match_constraints.converts(request, discovery)
+    }
+
     /// Whether the release changes what may be its parameters.
     pub(crate) fn parameters_change(&self, release: &Release) -> bool {
         let Some(kind) = &self.policy.param_kind else { return false };

@@ -106,6 +106,9 @@ async fn one(
 ) -> Result<Mutated, String> {
     let Some(request) = requests.all.get(at) else { return Ok(Mutated::No) };
     let Sources { cluster, release, discovery } = sources;
+    if pair.converts(request, discovery) {
+        return Err(format!("the policy {} may change it: it looks at another version", pair.name));
+    }
     let all = match parameters(pair, request, discovery, cluster, release).await {
         Parameters::These(all) => all,
         Parameters::Absent => return Ok(Mutated::No),
