@@ -27,7 +27,7 @@ const NODES: usize = 200;
 const PODS: usize = 2000;
 /// Pods that are made at once.
 const AT_ONCE: usize = 16;
-/// The checks of the resources phase, and those without which the verdict would not be a whole one.
+/// The checks that look at nodes and pods.
 const RESOURCES: [&str; 2] = ["resource-capacity", "storage-validation"];
 
 /// One request, as the log tells it.
@@ -127,7 +127,8 @@ fn asked_once(plane: &ControlPlane, log: &RequestLog) -> Result<(), Failed> {
     measure(plane, log, &format!("on {NODES} nodes the run"), &run)?;
     plane.runtime().block_on(more_pods(plane.api()))?;
     let resources = || run().only(RESOURCES.map(str::to_owned));
-    measure(plane, log, &format!("on {NODES} nodes with {PODS} pods the resources phase"), &resources)
+    measure(plane, log, &format!("on {NODES} nodes with {PODS} pods capacity and storage"), &resources)?;
+    measure(plane, log, &format!("on {NODES} nodes with {PODS} pods the run"), &run)
 }
 
 /// Pods as large as real ones are. They are on the nodes from the start, so nobody has to schedule them.
