@@ -9,18 +9,28 @@ use serde_json::Value;
 #[derive(Debug, Default)]
 pub(crate) struct AdmittedPods {
     pods: BTreeMap<usize, Value>,
+    unclear: BTreeMap<usize, String>,
 }
 
 impl AdmittedPods {
-    /// A pod of the object at a place of the release, if admission changes it.
+    /// A pod of the object at a place of the release, if admission changes it; or why its pods are not known.
     #[cfg(feature = "resource-capacity")]
-    pub(crate) fn of(&self, position: usize) -> Option<&Value> {
-        self.pods.get(&position)
+    pub(crate) fn of(&self, position: usize) -> Result<Option<&Value>, &str> {
+        match self.unclear.get(&position) {
+            Some(why) => Err(why),
+            None => Ok(self.pods.get(&position)),
+        }
     }
 
     /// The pods of an object are changed.
     #[cfg(feature = "admission")]
     pub(crate) fn change(&mut self, position: usize, pod: Value) {
         self.pods.entry(position).or_insert(pod);
+    }
+
+    /// What pods an object makes is not known.
+    #[cfg(feature = "admission")]
+    pub(crate) fn unclear(&mut self, position: usize, why: String) {
+        self.unclear.insert(position, why);
     }
 }

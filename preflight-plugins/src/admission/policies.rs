@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use preflight_core::cluster::{ClusterError, Discovery, Identity, Reader};
-use preflight_core::release::{Projected, Release};
+use preflight_core::release::{Action, Projected, Release};
 use preflight_core::{Context, Examination, Remediation, RuleCheck};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -68,8 +68,8 @@ pub(super) async fn examine(
     trials: &Trials,
 ) {
     let mut admitted = AdmittedPods::default();
-    trials.changed().iter().for_each(|(position, pod)| admitted.change(*position, pod.clone()));
     let Some(Prepared { discovery, policies, webhooks, limits, user }) = prepared else {
+        trials.changed().iter().for_each(|(position, pod)| admitted.change(*position, pod.clone()));
         return context.provide(admitted);
     };
     let sources = Sources { cluster, release, discovery: &discovery };
@@ -81,15 +81,12 @@ pub(super) async fn examine(
     for request in requests.all.iter_mut().filter(|request| !request.by_controller) {
         request.user.clone_from(&user);
     }
+    let direct = requests.all.iter().enumerate().filter(|(_, request)| !request.by_controller);
     let before: BTreeMap<usize, Value> =
-        pods(&requests).map(|(at, request)| (at, request.object.clone())).collect();
+        pods(&requests).chain(direct).map(|(at, request)| (at, request.object.clone())).collect();
     let called = webhooks.as_deref().unwrap_or_default();
     let stopped = settle(sources, &mut requests, &policies.pairs, called).await;
-    for (at, request) in pods(&requests) {
-        if before.get(&at).is_some_and(|before| *before != request.object) {
-            admitted.change(request.position, without_marks(&request.object));
-        }
-    }
+    hand_over(&mut admitted, &requests, release, trials, &before);
     context.provide(admitted);
     pods_changed(check, &requests, release, trials, webhooks.as_ref().err().or(why.as_ref()));
     if let Some(error) = why {
@@ -98,6 +95,9 @@ pub(super) async fn examine(
     let mut rule = check.rule(&POLICY);
     for one in stopped {
         let Some(request) = requests.all.get(one.request) else { continue };
+        if is_decided(one.pair, request, &requests, release, trials) {
+            continue;
+        }
         let why = format!("it cannot change what it is to change: {}", one.why);
         tell(check, &mut rule, one.pair, request, Outcome::Refused(why), None);
     }
@@ -117,6 +117,7 @@ pub(super) async fn examine(
                 Matched::No => continue,
                 Matched::Yes if force == Force::Perhaps && request.at_once => Some(Doubt::Soon),
                 Matched::Yes if force == Force::Perhaps => Some(Doubt::Match(LATER.to_owned())),
+                Matched::Yes if force == Force::Still => Some(Doubt::Match(STILL.to_owned())),
                 Matched::Yes => None,
                 Matched::Unsure(why) => Some(Doubt::Match(why)),
             };
@@ -139,6 +140,48 @@ pub(super) async fn examine(
     rule.conclude(&format!("requests that admission policies match{also}"));
 }
 
+/// Says what becomes of pods: as they came back where they were tried out and the release changes nothing that they go by,
+/// else as it was worked out. Where a workload itself is changed, nobody knows its pods.
+fn hand_over(
+    admitted: &mut AdmittedPods,
+    requests: &Requests<'_>,
+    release: &Release,
+    trials: &Trials,
+    before: &BTreeMap<usize, Value>,
+) {
+    let relabelled = |request: &Request<'_>| {
+        let labels = request.namespace.and_then(|name| requests.namespaces.get(name));
+        matches!(labels, Some(Ok(labels)) if labels.changes())
+    };
+    for (at, request) in pods(requests) {
+        let Some(planned) = release.objects().get(request.position) else { continue };
+        if trials.takes_pods_of(planned) && !relabelled(request) {
+            let tried = trials.changed().iter().filter(|(position, _)| *position == request.position);
+            tried.for_each(|(position, pod)| admitted.change(*position, pod.clone()));
+        } else if before.get(&at).is_some_and(|before| *before != request.object) {
+            admitted.change(request.position, without_marks(&request.object));
+        }
+    }
+    for (position, why) in trials.workloads() {
+        admitted.unclear(*position, why.clone());
+    }
+    for request in requests.all.iter().filter(|request| request.by_policy) {
+        let is_pod = request.resource.group.is_empty() && request.resource.plural == "pods";
+        // What a policy makes of pods is known, unless it says so.
+        if !is_pod || (request.changed.is_some() && !trials_take(request, release, trials)) {
+            let why = request.changed.clone();
+            admitted.unclear(
+                request.position,
+                why.unwrap_or_else(|| "an admission policy changes it".to_owned()),
+            );
+        }
+    }
+}
+
+fn trials_take(request: &Request<'_>, release: &Release, trials: &Trials) -> bool {
+    release.objects().get(request.position).is_some_and(|planned| trials.takes_pods_of(planned))
+}
+
 /// The pods that are made.
 fn pods<'r>(requests: &'r Requests<'_>) -> impl Iterator<Item = (usize, &'r Request<'r>)> {
     let made = |request: &&Request<'_>| {
@@ -149,6 +192,17 @@ fn pods<'r>(requests: &'r Requests<'_>) -> impl Iterator<Item = (usize, &'r Requ
             && request.lands_anyway.is_none()
     };
     requests.all.iter().enumerate().filter(move |(_, request)| made(request))
+}
+
+/// Whether the release changes what changes pods: webhooks, policies, or labels that these go by.
+fn changes_admission(release: &Release, request: &Request<'_>, requests: &Requests<'_>) -> bool {
+    let kinds = ["MutatingWebhookConfiguration", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"];
+    let changed = kinds.iter().any(|kind| {
+        let mut of_kind = release.of_kind("admissionregistration.k8s.io", kind);
+        of_kind.any(|(_, planned)| planned.action != Action::Unchanged)
+    });
+    let labels = request.namespace.and_then(|name| requests.namespaces.get(name));
+    changed || matches!(labels, Some(Ok(labels)) if labels.changes())
 }
 
 /// Pods that were not tried, and of which it is not known what becomes of them.
@@ -164,20 +218,40 @@ fn pods_changed(
     for (_, request) in pods(requests).filter(|(_, request)| seen.insert(request.position)) {
         rule.examined();
         let Some(planned) = release.objects().get(request.position) else { continue };
-        if trials.takes_pods_of(planned) {
+        // What the release changes itself, trying it out does not show.
+        let own = changes_admission(release, request, requests);
+        if trials.takes_pods_of(planned) && !own {
             continue;
         }
         if let Some(error) = error {
             let _ = check.need::<()>(&[&PODS_CHANGED], Err(error.clone()));
-        } else if let Some(why) = &request.changed {
+        } else if let Some(why) = request.changed.as_ref().or_else(|| {
+            let mut direct = requests.all.iter().filter(|other| !other.by_controller);
+            direct.find(|other| other.position == request.position)?.changed.as_ref()
+        }) {
             let remedy = Remediation::new("Let the release be tried out, or see what is added to pods")
                 .command("kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies");
             let why = format!(
                 "{} may be changed when they are made, and checks do not see it: {why}",
                 request.told()
             );
-            rule.warn(request.subject(), why, remedy);
+            // Those that are made at once are made before the change counts.
+            if own && !request.at_once {
+                rule.unknown(why, remedy.on_one_line());
+            } else {
+                rule.warn(request.subject(), why, remedy);
+            }
         }
+    }
+    // Claims that a policy changes are looked at as they are written.
+    let claims = requests.all.iter().filter(|request| {
+        !request.by_controller && request.by_policy && request.resource.plural == "persistentvolumeclaims"
+    });
+    for request in claims {
+        rule.examined();
+        let why = format!("a policy changes {}, and checks do not see it", request.told());
+        let remedy = "write into the manifest what is changed in it";
+        rule.unknown(why, remedy);
     }
     rule.conclude("workloads whose pods are made");
 }
@@ -185,6 +259,9 @@ fn pods_changed(
 /// Why a policy of the release may not decide.
 const LATER: &str =
     "the release changes it, and some of the pods are made before the API server has seen that";
+
+/// Why a policy that the release changes may decide all the same.
+const STILL: &str = "the release changes it just before, which the API server sees about a second later";
 
 /// Why a policy may not decide.
 enum Doubt {
@@ -283,7 +360,7 @@ fn tell(
     };
     match (denies, doubt) {
         (true, None) => {
-            rule.predict(request.subject(), format!("{told} is refused: {what} says: {why}"), remedy)
+            rule.predict(request.subject(), format!("{what} refuses {told}, and says: {why}"), remedy)
         }
         (true, Some(Doubt::Match(unsure))) => {
             let why =

@@ -79,6 +79,11 @@ pub(super) fn policy(refusal: &Refusal) -> Option<&str> {
     rest.split_once('\'').map(|(name, _)| name)
 }
 
+/// Whether a policy was evaluated, and says no: nothing was wrong with its parameters.
+pub(super) fn is_judged(refusal: &Refusal) -> bool {
+    !ELSEWHERE[..2].iter().any(|text| refusal.message.contains(text))
+}
+
 /// What a refusal means, by the server's words.
 pub(super) fn meaning(refusal: &Refusal, touches: &Touches) -> Meaning {
     let Refusal { code, message, .. } = refusal;

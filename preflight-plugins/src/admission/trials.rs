@@ -18,7 +18,7 @@ use super::settings::DryRun;
 use super::telling::{Telling, is_known_conflict};
 use crate::changes::{Happens, last_applied, rollout};
 use crate::effective::{Surroundings, created, differences};
-use crate::intercept::Policies;
+use crate::intercept::{Pair, Policies};
 use crate::updates::patch;
 
 static PODS: Resource = Resource::namespaced("", "v1", "pods", "Pod");
@@ -30,6 +30,8 @@ pub(super) struct Trial<'a> {
     position: usize,
     /// The Pod that is sent, if it is one.
     pod: Option<Value>,
+    /// The workload that is made, if it is one.
+    workload: Option<Value>,
     /// Where the Pod's template is, if it is a Pod of one.
     pub(super) template: Option<FieldPath>,
     write: Write,
@@ -47,6 +49,8 @@ pub(super) struct Trials {
     templates: BTreeSet<usize>,
     /// Pods that admission changes, by the place of their workload.
     changed: Vec<(usize, Value)>,
+    /// Workloads that admission changes themselves.
+    workloads: Vec<(usize, String)>,
     decoded: BTreeSet<usize>,
 }
 
@@ -71,6 +75,11 @@ impl Trials {
     /// The pods that admission changes, by the place of their workload.
     pub(super) fn changed(&self) -> &[(usize, Value)] {
         &self.changed
+    }
+
+    /// Workloads that admission changes themselves, and how that is told.
+    pub(super) fn workloads(&self) -> &[(usize, String)] {
+        &self.workloads
     }
 
     /// How many objects and pods the API server decided about.
@@ -119,9 +128,21 @@ pub(super) async fn examine(
     let touches = Touches::of(release);
     let mut telling = Telling::new(check, release.method());
     let mut trials_done = Trials::default();
+    let is_changed = |(trial, answer): (&Trial<'_>, &Result<Tried, _>)| match (answer, &trial.workload) {
+        (Ok(Tried::Accepted { object, .. }), Some(sent)) => {
+            let expected = created(sent, Surroundings { limit_range: true });
+            (!differences(&expected["spec"], &object["spec"]).is_empty()).then_some(trial.position)
+        }
+        _ => None,
+    };
+    let changed: BTreeSet<usize> = trials.iter().zip(&answers).filter_map(is_changed).collect();
     for (trial, answer) in trials.iter().zip(answers) {
+        let stands = match &answer {
+            Ok(Tried::Refused(refusal)) => stands(cluster, release, trial, refusal).await,
+            _ => false,
+        };
         if let Ok(answer) = &answer
-            && is_decision(answer, &touches)
+            && (stands || is_decision(answer, &touches))
         {
             let decided =
                 if trial.template.is_some() { &mut trials_done.templates } else { &mut trials_done.objects };
@@ -152,6 +173,12 @@ pub(super) async fn examine(
             }
             Ok(Tried::Refused(refusal)) => {
                 let mut meaning = meaning(&refusal, &touches);
+                if meaning == Meaning::Elsewhere && stands {
+                    meaning = Meaning::Denied;
+                }
+                if trial.template.is_some() && changed.contains(&trial.position) {
+                    meaning = Meaning::Unclear("the workload is changed when it is applied");
+                }
                 if trial.template.is_some() && goes_by_who_asks(cluster, release, &refusal).await {
                     meaning = Meaning::Unclear("the policy goes by who asks, which a controller will do");
                 }
@@ -161,6 +188,8 @@ pub(super) async fn examine(
             Err(error) => not_tried.push(error.to_string()),
         }
     }
+    let why = |position| (position, "it is changed when it is applied".to_owned());
+    trials_done.workloads = changed.into_iter().map(why).collect();
     telling.conclude(setting, &not_tried);
     trials_done
 }
@@ -184,6 +213,19 @@ fn is_decoded(tried: &Tried, touches: &Touches) -> bool {
         },
         _ => false,
     }
+}
+
+/// Whether a policy refuses, and nothing that the release changes is what it goes by.
+async fn stands(cluster: &Reader, release: &Release, trial: &Trial<'_>, refusal: &Refusal) -> bool {
+    let Some(name) = refusals::policy(refusal).filter(|_| refusals::is_judged(refusal)) else { return false };
+    let Ok(policies) = Policies::of(cluster, release).await else { return false };
+    let relabelled = release.of_kind("", "Namespace").any(|(_, planned)| {
+        planned.object.name() == trial.planned.namespace.as_deref() && planned.action != Action::Unchanged
+    });
+    let mut own = policies.pairs.iter().filter(|pair| pair.name == name).peekable();
+    let known = own.peek().is_some();
+    let same = |pair: &Pair| pair.from.is_none() && pair.until.is_none() && !pair.parameters_change(release);
+    !relabelled && known && own.all(same)
 }
 
 /// Whether a policy refuses that looks at who asks.
@@ -237,7 +279,10 @@ fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>
             Ok(Some((write, instead))) => {
                 let pod = (planned.object.kind() == "Pod" && matches!(planned.live, Live::Absent))
                     .then(|| (*planned.effective).clone());
-                trials.push(Trial { planned, position, pod, template: None, write, instead });
+                let makes = planned.object.pod_template().is_some() && planned.object.kind() != "Pod";
+                let workload =
+                    (makes && matches!(planned.live, Live::Absent)).then(|| (*planned.effective).clone());
+                trials.push(Trial { planned, position, pod, workload, template: None, write, instead });
             }
             Ok(None) => {}
             Err(why) => not_tried.push(format!("{id}: {why}")),
@@ -254,7 +299,7 @@ fn plan<'a>(release: &'a Release, apply: &Apply) -> (Vec<Trial<'a>>, Vec<String>
                 pod.clone(),
             );
             let (pod, template) = (Some(pod), Some(made.path));
-            trials.push(Trial { planned, position, pod, template, write, instead: None });
+            trials.push(Trial { planned, position, pod, workload: None, template, write, instead: None });
         }
     }
     for trial in trials.iter_mut().filter(|trial| who_drops(trial.planned, apply.method).is_some()) {

@@ -110,7 +110,8 @@ fn calculated(one: &Cel, two: &Cel, result: Result<Cel, kube_cel::cel::Execution
     if is_unknown(one) || is_unknown(two) {
         return Err(Stop::unknown("it is made of what is not known"));
     }
-    let plain = |value: &Cel| !matches!(value, Cel::Timestamp(_) | Cel::Duration(_) | Cel::Opaque(_));
+    let plain =
+        |value: &Cel| !matches!(value, Cel::Timestamp(_) | Cel::Duration(_) | Cel::Bytes(_) | Cel::Opaque(_));
     result.map_err(|error| match stop(&error) {
         Stop::Unknown(why) if plain(one) && plain(two) => Stop::Error(why),
         other => other,

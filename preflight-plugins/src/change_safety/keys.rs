@@ -37,7 +37,9 @@ pub(super) async fn examine(check: &Examination, cluster: &Reader, release: &Rel
     let reading = namespaces.iter().map(|namespace| cluster.select(&PODS, Some(namespace), ""));
     for (namespace, pods) in namespaces.iter().zip(join_all(reading).await) {
         let Some(pods) = check.need(&[&KEYS_TAKEN_AWAY], pods) else { continue };
-        let others: Vec<&Value> = pods.iter().filter(|pod| !is_of_release(pod, release, namespace)).collect();
+        let running = |pod: &&Value| !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        let others: Vec<&Value> =
+            pods.iter().filter(running).filter(|pod| !is_of_release(pod, release, namespace)).collect();
         for loss in losses.iter().filter(|loss| loss.namespace == *namespace) {
             rule.examined();
             let users: Vec<String> =
@@ -139,9 +141,10 @@ fn uses(pod: &Value, loss: &Loss) -> bool {
         let list = |key: &str| container[key].as_array().cloned().unwrap_or_default();
         let single = list("env").into_iter().any(|variable| {
             let source = &variable["valueFrom"][by_key];
-            source["name"] == *loss.name && takes(&source["key"])
+            source["name"] == *loss.name && source["optional"] != true && takes(&source["key"])
         });
-        single || list("envFrom").iter().any(|source| source[whole]["name"] == *loss.name)
+        let every = |source: &Value| source[whole]["name"] == *loss.name && source[whole]["optional"] != true;
+        single || list("envFrom").iter().any(every)
     });
     by_variables
         || all("volumes").any(|one| {

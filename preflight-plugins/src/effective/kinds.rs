@@ -78,8 +78,7 @@ pub(super) fn fill(object: &mut Value) {
         ("", "Secret") => secret(object),
         ("", "Service") => service(object),
         ("", "PersistentVolumeClaim") => {
-            put(object, &[("status", json!({})), ("spec", json!({}))]);
-            put(&mut object["status"], &[("phase", json!("Pending"))]);
+            put(object, &[("status", json!({PARTIAL: true})), ("spec", json!({}))]);
             put(&mut object["spec"], &[("volumeMode", json!("Filesystem")), ("resources", json!({}))]);
             // A class may be the one for all.
             if object["spec"]["storageClassName"].is_null() {
@@ -109,7 +108,7 @@ pub(super) fn fill(object: &mut Value) {
             if let Some(behavior) = present(spec, "behavior") {
                 mark(behavior);
             }
-            object["status"] = json!({PARTIAL: true});
+            put(object, &[("status", json!({PARTIAL: true}))]);
         }
         ("networking.k8s.io", "Ingress") => {
             put(object, &[("spec", json!({}))]);
@@ -172,11 +171,17 @@ pub(super) fn on_creation(object: &mut Value, written: &Value) {
         }
         ("", "Service") => {
             let spec = &mut object["spec"];
+            let external = spec["type"] == "ExternalName";
             for made_up in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-                put(spec, &[(made_up, UNKNOWN.into())]);
+                put(spec, &[(made_up, if external { MAYBE } else { UNKNOWN }.into())]);
             }
-            if ["NodePort", "LoadBalancer"].contains(&spec["type"].as_str().unwrap_or_default()) {
-                each(spec, "ports", |port| put(port, &[("nodePort", UNKNOWN.into())]));
+            match spec["type"].as_str() {
+                Some("NodePort") => each(spec, "ports", |port| put(port, &[("nodePort", UNKNOWN.into())])),
+                Some("LoadBalancer") => {
+                    each(spec, "ports", |port| put(port, &[("nodePort", MAYBE.into())]));
+                    put(spec, &[("healthCheckNodePort", MAYBE.into())]);
+                }
+                _ => {}
             }
             if spec["type"] == "ExternalName" {
                 spec[PARTIAL] = true.into();

@@ -11,6 +11,7 @@ mod tidy;
 use serde_json::{Value, json};
 
 pub use crate::cel::{MAYBE, PARTIAL, UNKNOWN};
+use crate::updates::patch::is_built_in;
 use crate::updates::{defaulted, each, present, put};
 
 /// What is known of the namespace that an object goes to.
@@ -112,9 +113,8 @@ pub(crate) fn without_marks(value: &Value) -> Value {
             Value::Object(known.map(|(key, value)| (key.clone(), without_marks(value))).collect())
         }
         Value::Array(items) => {
-            let known = items.iter().filter(|item| {
-                !is_mark(item) && item.as_object().is_none_or(|fields| !fields.values().any(is_mark))
-            });
+            // What has no name that is known is no container and no volume of the manifest.
+            let known = items.iter().filter(|item| !is_mark(item) && !item.get("name").is_some_and(is_mark));
             Value::Array(known.map(without_marks).collect())
         }
         other => other.clone(),
@@ -123,6 +123,12 @@ pub(crate) fn without_marks(value: &Value) -> Value {
 
 /// Marks everything but metadata: there may be more of it.
 fn partly(object: &mut Value) {
+    let version = object["apiVersion"].as_str().unwrap_or_default();
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    if is_built_in(group) {
+        tidy::quantities(object);
+        tidy::doubt_empty(object);
+    }
     let Some(fields) = object.as_object_mut() else { return };
     for (key, value) in fields.iter_mut() {
         if !["apiVersion", "kind", "metadata"].contains(&key.as_str()) {

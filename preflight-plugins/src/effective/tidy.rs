@@ -3,6 +3,8 @@
 use preflight_core::Quantity;
 use serde_json::Value;
 
+use super::MAYBE;
+
 /// Maps whose values are texts, quantities or bytes: their keys are no fields.
 const MAPS: [&str; 15] = [
     "annotations",
@@ -39,7 +41,7 @@ const SWITCHES: [&str; 11] = [
 const COUNTS: [&str; 5] =
     ["minReadySeconds", "hostPort", "initialDelaySeconds", "nodePort", "healthCheckNodePort"];
 /// Texts that are kept though they are empty: they are pointers, or always written.
-const TEXTS: [&str; 6] = ["storageClassName", "runtimeClassName", "service", "name", "key", "image"];
+const TEXTS: [&str; 5] = ["storageClassName", "runtimeClassName", "service", "appProtocol", "fsType"];
 /// Lists and maps that are kept though they are empty.
 const KEPT: [&str; 3] = ["rules", "verbs", "containers"];
 
@@ -71,6 +73,30 @@ fn is_left_out(key: &str, field: &Value) -> bool {
         Value::Number(number) => number.as_i64() == Some(0) && COUNTS.contains(&key),
         Value::Array(items) => items.is_empty() && !KEPT.contains(&key),
         Value::Object(fields) => fields.is_empty() && MAPS.contains(&key),
+    }
+}
+
+/// What is empty may be left out, or not.
+pub(super) fn doubt_empty(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields.iter_mut() {
+                let empty = match &*field {
+                    Value::String(text) => text.is_empty(),
+                    Value::Bool(on) => !on,
+                    Value::Number(number) => number.as_f64() == Some(0.0),
+                    Value::Array(items) => items.is_empty(),
+                    _ => false,
+                };
+                if empty {
+                    *field = MAYBE.into();
+                } else if !MAPS.contains(&key.as_str()) {
+                    doubt_empty(field);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(doubt_empty),
+        _ => {}
     }
 }
 

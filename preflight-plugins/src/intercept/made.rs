@@ -172,14 +172,41 @@ impl Made<'_, '_> {
         let request = request(self.planned, self.position, operation, resource, subresource, happens);
         let (object, old) = match (request.resource.plural.as_ref(), operation, subresource) {
             ("pods", "CREATE", None) => (self.pod.clone(), None),
-            ("pods", "DELETE", None) => (Value::Null, Some(marked(&self.pod))),
+            // It was made of another template.
+            ("pods", "DELETE", None) => (Value::Null, Some(self.of_unknown_content(&request))),
             ("pods", _, None) => (marked(&self.pod), Some(marked(&self.pod))),
             ("pods", _, Some("status")) => (marked(&self.pod), Some(marked(&self.pod))),
             (_, "CREATE", None) => (self.other(&request), None),
             (_, "CREATE", _) => (self.of_unknown_content(&request), None),
             _ => (self.of_unknown_content(&request), Some(self.of_unknown_content(&request))),
         };
-        self.all.push(Request { object, old, labels: vec![self.labels.clone()], ..request });
+        let labels_open = match (request.resource.plural.as_ref(), operation, subresource) {
+            ("pods", "DELETE", _) => Some("the labels of pods that go are not known"),
+            ("replicasets", "UPDATE", None) => Some("the labels of what was there before are not known"),
+            _ => None,
+        };
+        let labels = vec![self.labels_of(&request)];
+        self.all.push(Request { object, old, labels, labels_open, ..request });
+    }
+
+    /// The labels of what a controller makes, or writes the status of.
+    fn labels_of(&self, request: &Request<'_>) -> Labels {
+        let owner = &self.planned.effective;
+        match (request.resource.plural.as_ref(), request.subresource) {
+            ("persistentvolumeclaims", None) => {
+                let templates = owner["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
+                let mut labels: Labels = templates.flat_map(labels::of).collect();
+                labels.extend(labels::of(
+                    &json!({"metadata": {"labels": owner["spec"]["selector"]["matchLabels"]}}),
+                ));
+                labels
+            }
+            ("jobs", None) if self.planned.object.kind() == "CronJob" => {
+                labels::of(&owner["spec"]["jobTemplate"])
+            }
+            (_, Some("status")) if request.resource.plural != "pods" => labels::of(owner),
+            _ => self.labels.clone(),
+        }
     }
 
     /// An object that a controller makes besides pods.
@@ -200,6 +227,7 @@ impl Made<'_, '_> {
             }
             "ReplicaSet" => {
                 let mut object = self.of_unknown_content(request);
+                object["metadata"]["labels"] = marked(&json!(self.labels));
                 object["metadata"]["ownerReferences"] = json!([reference(owner, "apps/v1", "Deployment")]);
                 object["spec"] = only(&[("template", marked(self.template)), ("replicas", UNKNOWN.into())]);
                 object
@@ -213,11 +241,7 @@ impl Made<'_, '_> {
             true => request.resource.version.to_string(),
             false => format!("{}/{}", request.resource.group, request.resource.version),
         };
-        let metadata = [
-            ("name", UNKNOWN.into()),
-            ("namespace", json!(request.namespace)),
-            ("labels", marked(&json!(self.labels))),
-        ];
+        let metadata = [("name", UNKNOWN.into()), ("namespace", json!(request.namespace))];
         only(&[
             ("apiVersion", version.into()),
             ("kind", json!(request.resource.kind)),
@@ -353,9 +377,11 @@ fn request<'a>(
         old: None,
         labels: vec![Labels::new()],
         by_controller: true,
+        labels_open: None,
         at_once: at_once(planned),
         user: None,
         changed: None,
+        by_policy: false,
         lands_anyway,
         unseen,
     }

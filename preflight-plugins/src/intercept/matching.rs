@@ -100,6 +100,9 @@ impl Criteria {
         {
             return Matched::Unsure(format!("the value of its label {key} is made up by a controller"));
         }
+        if let (Some(why), false) = (request.labels_open, is_everything(&self.object_selector)) {
+            return Matched::Unsure(why.to_owned());
+        }
         // Either what it was or what it will be is enough.
         let labels_known = request.unseen.is_none() || request.by_controller || request.operation == "CREATE";
         if labels_known && !request.labels.iter().any(|labels| selects(&self.object_selector, labels)) {
@@ -127,9 +130,7 @@ impl Criteria {
             labels.insert("kubernetes.io/metadata.name".to_owned(), name);
             return by(&labels);
         }
-        let is_empty = |key: &str| selector[key].as_array().is_none_or(Vec::is_empty);
-        let everything = is_empty("matchExpressions")
-            && selector["matchLabels"].as_object().is_none_or(serde_json::Map::is_empty);
+        let everything = is_everything(selector);
         match request.namespace.map(|name| (name, namespaces.get(name))) {
             None => Matched::Yes,
             _ if everything => Matched::Yes,
@@ -206,6 +207,12 @@ impl Rule {
                 && self.api_versions.iter().any(|version| *version == served.resource.version)
         })
     }
+}
+
+/// Whether a selector selects everything.
+fn is_everything(selector: &Value) -> bool {
+    selector["matchExpressions"].as_array().is_none_or(Vec::is_empty)
+        && selector["matchLabels"].as_object().is_none_or(serde_json::Map::is_empty)
 }
 
 /// A key that a selector wants to have a certain value, and that a controller gives a value.

@@ -9,7 +9,6 @@ use super::matching::Matched;
 use super::policies::Pair;
 use super::requests::Request;
 use crate::cel::{MAYBE, PARTIAL, Stop, UNKNOWN, json};
-use crate::updates::patch::applied;
 
 /// What came of a policy.
 #[derive(Debug, PartialEq)]
@@ -46,7 +45,7 @@ pub(crate) fn mutate(pair: &Pair, compiled: &Compiled, request: &Request<'_>, se
         };
         let next = match mutation.patch_type.as_str() {
             "JSONPatch" => patched(object.clone(), &made),
-            "ApplyConfiguration" => Ok(applied(&object, &made)),
+            "ApplyConfiguration" => applied(&object, &made, ""),
             _ => Err(Stop::Unknown("its kind of patch is not known".to_owned())),
         };
         match next {
@@ -57,6 +56,63 @@ pub(crate) fn mutate(pair: &Pair, compiled: &Compiled, request: &Request<'_>, se
         }
     }
     if object == request.object { Mutated::No } else { Mutated::Into(object) }
+}
+
+/// Lists whose items are merged, and by what. What is there stays first.
+const MERGED: [(&str, &[&str]); 8] = [
+    ("containers", &["name"]),
+    ("initContainers", &["name"]),
+    ("volumes", &["name"]),
+    ("env", &["name"]),
+    ("ports", &["containerPort", "protocol"]),
+    ("volumeMounts", &["mountPath"]),
+    ("volumeDevices", &["devicePath"]),
+    ("ephemeralContainers", &["name"]),
+];
+/// Maps that are merged by their keys, and that are not atomic.
+const OPEN: [&str; 7] = ["labels", "annotations", "limits", "requests", "data", "matchLabels", "emptyDir"];
+
+/// An applied configuration. Other lists, and maps that are one value, may not be touched, or are merged otherwise.
+fn applied(object: &Value, made: &Value, above: &str) -> Result<Value, Stop> {
+    let odd = || Stop::Unknown("it applies something that is not understood".to_owned());
+    match (object, made) {
+        (Value::Object(fields), Value::Object(made)) => {
+            if above == "nodeSelector" {
+                return Err(odd());
+            }
+            let mut fields = fields.clone();
+            for (key, value) in made {
+                let merged = match fields.get(key) {
+                    Some(own) if OPEN.contains(&above) && !own.is_object() => value.clone(),
+                    Some(own) => applied(own, value, key)?,
+                    None => applied(&Value::Null, value, key)?,
+                };
+                fields.insert(key.clone(), merged);
+            }
+            Ok(Value::Object(fields))
+        }
+        (Value::Null, Value::Object(_)) => applied(&Value::Object(serde_json::Map::new()), made, above),
+        (own, Value::Array(made)) => {
+            let (_, keys) = MERGED.iter().find(|(name, _)| *name == above).ok_or_else(odd)?;
+            let mut items = own.as_array().cloned().unwrap_or_default();
+            for item in made {
+                let same = |own: &Value| {
+                    keys.iter().all(|key| {
+                        own.get(*key).unwrap_or(&Value::Null) == item.get(*key).unwrap_or(&Value::Null)
+                    })
+                };
+                match items.iter().position(same) {
+                    Some(at) => {
+                        let merged = applied(&items[at], item, "")?;
+                        items[at] = merged;
+                    }
+                    None => items.push(item.clone()),
+                }
+            }
+            Ok(Value::Array(items))
+        }
+        (_, made) => Ok(made.clone()),
+    }
 }
 
 fn is_marked(value: &Value) -> bool {
@@ -70,18 +126,26 @@ fn is_marked(value: &Value) -> bool {
 
 /// A JSON Patch (RFC 6902).
 fn patched(mut object: Value, patch: &Value) -> Result<Value, Stop> {
+    let whole = object.clone();
     for operation in patch.as_array().into_iter().flatten() {
         let path = pointer(&operation["path"]);
+        if counts_back(&path) || counts_back(&pointer(&operation["from"])) {
+            return Err(Stop::Unknown("its patch counts from the end of a list".to_owned()));
+        }
         let value = operation["value"].clone();
         match operation["op"].as_str().unwrap_or_default() {
             "add" => add(&mut object, &path, value)?,
             "remove" => drop(remove(&mut object, &path)?),
             "replace" => {
-                remove(&mut object, &path)?;
+                // Of a map, what is not there is added.
+                if parent(&mut object, path.split_last().map_or(&[][..], |(_, above)| above))?.is_array() {
+                    remove(&mut object, &path)?;
+                }
                 add(&mut object, &path, value)?;
             }
             "test" if find(&object, &path)? == value => {}
-            "test" => return Err(Stop::Error("a test of its patch fails".to_owned())),
+            // The patch is left out then.
+            "test" => return Ok(whole),
             "copy" => {
                 let value = find(&object, &pointer(&operation["from"]))?;
                 add(&mut object, &path, value)?;
@@ -94,6 +158,11 @@ fn patched(mut object: Value, patch: &Value) -> Result<Value, Stop> {
         }
     }
     Ok(object)
+}
+
+/// Whether a step counts from the end of a list, which is understood there and not here.
+fn counts_back(path: &[String]) -> bool {
+    path.iter().any(|step| step.len() > 1 && step.starts_with('-') && step[1..].parse::<u32>().is_ok())
 }
 
 /// A JSON Pointer (RFC 6901) by its steps.
@@ -198,11 +267,14 @@ mod tests {
             json!([{"op": "test", "path": "/a/b/1", "value": 2}, {"op": "move", "from": "/a/b", "path": "/c"}]),
         );
         assert_eq!(moved, Ok(json!({"a": {}, "c": [1, 2], "open": {PARTIAL: true}})));
+        let left_out =
+            with(json!([{"op": "test", "path": "/a/b/0", "value": 9}, {"op": "remove", "path": "/a"}]));
+        assert_eq!(left_out, Ok(object.clone()));
         for (patch, unknown) in [
             (json!([{"op": "remove", "path": "/a/gone"}]), false),
             (json!([{"op": "add", "path": "/gone/b", "value": 1}]), false),
             (json!([{"op": "add", "path": "/a/b/9", "value": 1}]), false),
-            (json!([{"op": "test", "path": "/a/b/0", "value": 9}]), false),
+            (json!([{"op": "remove", "path": "/a/b/-1"}]), true),
             (json!([{"op": "remove", "path": "/open/b"}]), true),
         ] {
             assert_eq!(matches!(with(patch.clone()), Err(Stop::Unknown(_))), unknown, "{patch}");

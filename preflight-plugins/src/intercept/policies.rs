@@ -9,8 +9,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::matching::{Condition, Criteria, Matched, Whose};
-use super::requests::{Request, Requests};
+use super::requests::{Request, Requests, of_live};
 use crate::changes::merged;
+use crate::effective::{Surroundings, created};
 use crate::labels;
 
 /// A ValidatingAdmissionPolicy.
@@ -188,8 +189,10 @@ pub(crate) struct Pair {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Force {
     Yes,
-    /// The release changes it before, and it takes the API server a second to see that.
+    /// The release brings it before, and it takes the API server a second to see that.
     Perhaps,
+    /// The release changes it before, and it takes the API server a second to see that.
+    Still,
     No,
 }
 
@@ -221,7 +224,8 @@ impl Pair {
         match (self.from, self.until) {
             (Some(from), _) if from >= request.position => Force::No,
             (Some(_), _) => Force::Perhaps,
-            (None, Some(until)) if until < request.position => Force::Perhaps,
+            // It is taken away before, and counts until the API server has seen that.
+            (None, Some(until)) if until < request.position => Force::Still,
             (None, _) => Force::Yes,
         }
     }
@@ -362,6 +366,11 @@ pub(crate) enum Parameters {
     Unknown(String),
 }
 
+/// What comes with the release, as the API server will have it.
+fn as_parameter(object: &Value) -> Value {
+    created(object, Surroundings { limit_range: true })
+}
+
 /// The parameters of a policy for a request
 /// (`staging/src/k8s.io/apiserver/pkg/admission/plugin/policy/generic/policy_dispatcher.go`, `CollectParams`, v1.36).
 pub(crate) async fn parameters(
@@ -420,10 +429,10 @@ pub(crate) async fn parameters(
     if let Some(name) = &reference.name {
         let mut named = coming.filter(|planned| planned.object.name() == Some(name));
         if let Some(planned) = named.next() {
-            return Parameters::These(vec![merged(planned, release.method())]);
+            return Parameters::These(vec![as_parameter(&merged(planned, release.method()))]);
         }
         return match cluster.get(&served, namespace.as_deref(), name).await {
-            Ok(Some(found)) => Parameters::These(vec![(*found).clone()]),
+            Ok(Some(found)) => Parameters::These(vec![of_live(&found)]),
             Ok(None) => missing(format!("its parameters, {} {name}, do not exist", served.kind)),
             Err(error) => Parameters::Unknown(error.to_string()),
         };
@@ -434,14 +443,14 @@ pub(crate) async fn parameters(
         names.extend(planned.object.name().map(str::to_owned));
         let object = merged(planned, release.method());
         if labels::selects(&selector, &labels::of(&object)) {
-            all.push(object);
+            all.push(as_parameter(&object));
         }
     }
     let query = labels::query(&selector).unwrap_or_default();
     match cluster.select(&served, namespace.as_deref(), &query).await {
         Ok(found) => {
             let changed = |object: &Value| names.iter().any(|name| object["metadata"]["name"] == **name);
-            all.extend(found.into_iter().filter(|object| !changed(object)));
+            all.extend(found.iter().filter(|object| !changed(object)).map(of_live));
         }
         Err(error) => return Parameters::Unknown(error.to_string()),
     }

@@ -45,12 +45,16 @@ pub(crate) struct Request<'a> {
     pub(crate) labels: Vec<Labels>,
     /// Whether a controller makes it, again and again until it succeeds.
     pub(crate) by_controller: bool,
+    /// Why its labels are not known, or those that it had.
+    pub(crate) labels_open: Option<&'static str>,
     /// Whether all of its kind are made right after the workload is applied.
     pub(crate) at_once: bool,
     /// Who asks, as `userInfo` says it, where that is known.
     pub(crate) user: Option<Value>,
     /// Why it is not known what becomes of the object before it is looked at, if it is not.
     pub(crate) changed: Option<String>,
+    /// Whether it is a policy that changes it, as it is or as it is not known.
+    pub(crate) by_policy: bool,
     /// Why the release lands without it, if it does.
     pub(crate) lands_anyway: Option<&'static str>,
     /// Why it is not known what is there, and so neither whether this is asked at all nor what `old` is.
@@ -249,9 +253,11 @@ pub(crate) async fn requests<'a>(
             old: old.as_ref().map(of_live),
             labels: seen.clone(),
             by_controller: false,
+            labels_open: None,
             at_once: true,
             user: None,
             changed: None,
+            by_policy: false,
             lands_anyway: None,
             unseen: unseen.clone(),
         }));
@@ -269,7 +275,7 @@ pub(crate) async fn requests<'a>(
 }
 
 /// What is there already. Of Secrets nothing but metadata is read.
-fn of_live(live: &Value) -> Value {
+pub(crate) fn of_live(live: &Value) -> Value {
     let mut live = live.clone();
     if live["kind"] == "Secret" || live["kind"] == "PartialObjectMetadata" {
         mark(&mut live);
@@ -319,9 +325,11 @@ async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
         labels: vec![old.as_ref().map(labels::of).unwrap_or_default()],
         old: old.as_ref().map(of_live),
         by_controller: false,
+        labels_open: None,
         at_once: true,
         user: None,
         changed: None,
+        by_policy: false,
         lands_anyway: None,
         unseen,
     }

@@ -13,6 +13,9 @@ use super::mutate::{Mutated, mutate};
 use super::policies::{Force, Pair, Parameters, PolicyKind, parameters};
 use super::requests::Requests;
 use super::webhooks::{Mutating, Webhook};
+use crate::cel::UNKNOWN;
+use crate::effective::{Surroundings, created};
+use crate::labels;
 
 /// Where the answers come from.
 #[derive(Clone, Copy)]
@@ -61,13 +64,17 @@ pub(crate) async fn settle<'a>(
     mutating.sort_by(|(one, _), (two, _)| one.name.cmp(&two.name));
     let mut stopped = Vec::new();
     for at in 0..requests.all.len() {
+        let before = requests.all.get(at).map(|request| request.object.clone());
         for (pair, compiled) in &mutating {
             let Some(request) = requests.all.get(at) else { break };
-            let force = pair.force(request);
+            // Pods that are made at once are made before the API server has seen that the policy changes.
+            let still =
+                pair.until.is_some() && pair.from.is_none() && request.by_controller && request.at_once;
+            let force = if still { Force::Still } else { pair.force(request) };
             let why = match (force, pair.matches(request, requests, sources.discovery)) {
                 (Force::No, _) | (_, Matched::No) => continue,
                 (_, Matched::Unsure(why)) => Some(why),
-                (Force::Perhaps, Matched::Yes) => Some("the release changes it".to_owned()),
+                (Force::Perhaps | Force::Still, Matched::Yes) => Some("the release changes it".to_owned()),
                 (Force::Yes, Matched::Yes) => None,
             };
             let told = |why: &str| format!("the policy {} may change it: {why}", pair.name);
@@ -78,10 +85,32 @@ pub(crate) async fn settle<'a>(
             let Some(request) = requests.all.get_mut(at) else { break };
             match next {
                 Ok(Mutated::No) => {}
-                Ok(Mutated::Into(object)) => request.object = object,
+                Ok(Mutated::Into(object)) => {
+                    request.by_policy = true;
+                    request.object = object;
+                }
                 Ok(Mutated::Refused(why)) => stopped.push(Stopped { request: at, pair, why }),
-                Ok(Mutated::Unknown(why)) => request.changed = Some(told(&why)),
-                Err(why) => request.changed = Some(why),
+                Ok(Mutated::Unknown(why)) => {
+                    request.by_policy = true;
+                    request.changed = Some(told(&why));
+                }
+                Err(why) => {
+                    // What the release brings does mostly not count yet.
+                    request.by_policy |= force != Force::Perhaps;
+                    request.changed = Some(why);
+                }
+            }
+        }
+        if let Some(request) = requests.all.get_mut(at)
+            && before.is_some_and(|before| before != request.object)
+        {
+            // What was added is completed in its turn, and selected by.
+            if request.operation == "CREATE" {
+                request.object = created(&request.object, Surroundings { limit_range: true });
+            }
+            if let Some(labels) = request.labels.first_mut() {
+                *labels = labels::of(&request.object);
+                labels.values_mut().filter(|value| *value == UNKNOWN).for_each(String::clear);
             }
         }
         let Some(request) = requests.all.get(at) else { break };
@@ -94,7 +123,23 @@ pub(crate) async fn settle<'a>(
             request.changed.get_or_insert_with(|| format!("the webhook {} may change it", webhook.name));
         }
     }
+    // What controllers make of an object that is changed is not what it was.
+    let changed: BTreeMap<usize, String> = requests
+        .all
+        .iter()
+        .filter(|request| request.by_policy && !is_pod(request))
+        .map(|request| (request.position, format!("a policy changes {}", request.told())))
+        .collect();
+    for request in requests.all.iter_mut().filter(|request| request.by_controller) {
+        if let Some(why) = changed.get(&request.position) {
+            request.changed.get_or_insert_with(|| why.clone());
+        }
+    }
     stopped
+}
+
+fn is_pod(request: &super::Request<'_>) -> bool {
+    request.resource.group.is_empty() && request.resource.plural == "pods"
 }
 
 async fn one(

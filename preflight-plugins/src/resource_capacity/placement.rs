@@ -74,7 +74,7 @@ pub(super) async fn examine(
             &rules,
             here.as_ref().unwrap_or(&none),
             scalers.as_ref().unwrap_or(&no_scalers),
-            admitted.as_ref().and_then(|admitted| admitted.of(position)),
+            admitted.as_ref().map_or(Ok(None), |admitted| admitted.of(position)),
         ) {
             Ok(Some(mut wanted)) => {
                 too_early(&mut wanted, release);

@@ -110,9 +110,17 @@ impl Kind {
 }
 
 /// The template with what admission makes of its pods. The volumes of claim templates are looked at by themselves.
-fn as_admitted(template: &Value, pod: &Value, claims: &Value) -> Value {
+fn as_admitted(template: &Value, pod: &Value, claims: &Value, daemon: bool) -> Value {
+    let written = &template["spec"];
     let mut template = template.clone();
-    template["spec"] = pod["spec"].clone();
+    let mut spec = pod["spec"].clone();
+    if daemon {
+        // Its controller chooses the nodes, by the template.
+        for key in ["affinity", "tolerations", "nodeSelector"] {
+            spec[key] = written[key].clone();
+        }
+    }
+    template["spec"] = spec;
     let claimed = |volume: &Value| {
         let mut names = claims.as_array().into_iter().flatten().map(|claim| &claim["metadata"]["name"]);
         names.any(|name| *name == volume["name"])
@@ -145,7 +153,7 @@ pub(super) fn wanted(
     rules: &Rules,
     pods: &Listed<Pod>,
     scalers: &Scalers,
-    admitted: Option<&Value>,
+    admitted: Result<Option<&Value>, &str>,
 ) -> Result<Option<Wanted>, Unclear> {
     let object = &planned.object;
     // Those of a CronJob come later.
@@ -178,9 +186,13 @@ pub(super) fn wanted(
         _ => None,
     };
     let template = if object.kind() == "Pod" { &merged } else { &spec["template"] };
-    let changed = admitted.map(|pod| as_admitted(template, pod, &spec["volumeClaimTemplates"]));
-    let template = changed.as_ref().unwrap_or(template);
     let daemon = object.kind() == "DaemonSet";
+    let admitted = admitted.map_err(|why| Unclear {
+        why: format!("what pods {} makes is not known: {why}", object.id()),
+        advice: "write into the manifest what is changed in it",
+    })?;
+    let changed = admitted.map(|pod| as_admitted(template, pod, &spec["volumeClaimTemplates"], daemon));
+    let template = changed.as_ref().unwrap_or(template);
     let unreadable = |error: serde_json::Error| Unclear {
         why: format!("the pods of {} cannot be read: {error}", object.id()),
         advice: "the API server will say what is wrong with them",
