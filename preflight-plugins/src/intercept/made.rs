@@ -180,13 +180,8 @@ impl Made<'_, '_> {
             (_, "CREATE", _) => (self.of_unknown_content(&request), None),
             _ => (self.of_unknown_content(&request), Some(self.of_unknown_content(&request))),
         };
-        let labels_open = match (request.resource.plural.as_ref(), operation, subresource) {
-            ("pods", "DELETE", _) => Some("the labels of pods that go are not known"),
-            ("replicasets", "UPDATE", None) => Some("the labels of what was there before are not known"),
-            _ => None,
-        };
         let labels = vec![self.labels_of(&request)];
-        self.all.push(Request { object, old, labels, labels_open, ..request });
+        self.all.push(Request { object, old, labels, ..request });
     }
 
     /// The labels of what a controller makes, or writes the status of.
@@ -204,9 +199,21 @@ impl Made<'_, '_> {
             ("jobs", None) if self.planned.object.kind() == "CronJob" => {
                 labels::of(&owner["spec"]["jobTemplate"])
             }
+            // What goes, or is scaled down, was made of the template before.
+            ("pods", None) if request.operation == "DELETE" => self.labels_before(),
+            ("replicasets", None) if request.operation == "UPDATE" => self.labels_before(),
             (_, Some("status")) if request.resource.plural != "pods" => labels::of(owner),
             _ => self.labels.clone(),
         }
+    }
+
+    /// The labels of pods that were made of the template before.
+    fn labels_before(&self) -> Labels {
+        let Live::Present(live) = &self.planned.live else { return self.labels.clone() };
+        let mut labels = labels::of(&live["spec"]["template"]);
+        let added = ADDED_BY.iter().filter(|(owner, _)| *owner == self.planned.object.kind());
+        labels.extend(added.flat_map(|(_, keys)| keys.iter().map(|key| ((*key).to_owned(), String::new()))));
+        labels
     }
 
     /// An object that a controller makes besides pods.
@@ -377,7 +384,6 @@ fn request<'a>(
         old: None,
         labels: vec![Labels::new()],
         by_controller: true,
-        labels_open: None,
         at_once: at_once(planned),
         user: None,
         changed: None,

@@ -100,9 +100,6 @@ impl Criteria {
         {
             return Matched::Unsure(format!("the value of its label {key} is made up by a controller"));
         }
-        if let (Some(why), false) = (request.labels_open, is_everything(&self.object_selector)) {
-            return Matched::Unsure(why.to_owned());
-        }
         // Either what it was or what it will be is enough.
         let labels_known = request.unseen.is_none() || request.by_controller || request.operation == "CREATE";
         if labels_known && !request.labels.iter().any(|labels| selects(&self.object_selector, labels)) {

@@ -45,8 +45,6 @@ pub(crate) struct Request<'a> {
     pub(crate) labels: Vec<Labels>,
     /// Whether a controller makes it, again and again until it succeeds.
     pub(crate) by_controller: bool,
-    /// Why its labels are not known, or those that it had.
-    pub(crate) labels_open: Option<&'static str>,
     /// Whether all of its kind are made right after the workload is applied.
     pub(crate) at_once: bool,
     /// Who asks, as `userInfo` says it, where that is known.
@@ -253,7 +251,6 @@ pub(crate) async fn requests<'a>(
             old: old.as_ref().map(of_live),
             labels: seen.clone(),
             by_controller: false,
-            labels_open: None,
             at_once: true,
             user: None,
             changed: None,
@@ -325,7 +322,6 @@ async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
         labels: vec![old.as_ref().map(labels::of).unwrap_or_default()],
         old: old.as_ref().map(of_live),
         by_controller: false,
-        labels_open: None,
         at_once: true,
         user: None,
         changed: None,
