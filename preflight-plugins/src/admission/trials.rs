@@ -129,7 +129,7 @@ pub(super) async fn examine(
     let mut telling = Telling::new(check, release.method());
     let mut trials_done = Trials::default();
     let is_changed = |(trial, answer): (&Trial<'_>, &Result<Tried, _>)| match (answer, &trial.workload) {
-        (Ok(Tried::Accepted { object, .. }), Some(sent)) => {
+        (Ok(Tried::Accepted { object, .. }), Some(sent)) if object["spec"].is_object() => {
             let expected = created(sent, Surroundings { limit_range: true });
             (!differences(&expected["spec"], &object["spec"]).is_empty()).then_some(trial.position)
         }
@@ -176,7 +176,8 @@ pub(super) async fn examine(
                 if meaning == Meaning::Elsewhere && stands {
                     meaning = Meaning::Denied;
                 }
-                if trial.template.is_some() && changed.contains(&trial.position) {
+                let denied = matches!(meaning, Meaning::Denied | Meaning::Invalid(_));
+                if denied && trial.template.is_some() && changed.contains(&trial.position) {
                     meaning = Meaning::Unclear("the workload is changed when it is applied");
                 }
                 if trial.template.is_some() && goes_by_who_asks(cluster, release, &refusal).await {
