@@ -7,6 +7,25 @@ use serde_json::Value;
 /// An object's labels.
 pub type Labels = BTreeMap<String, String>;
 
+/// Labels that controllers add, with values that nobody knows before. A key that ends with `/` stands for all that
+/// begin with it (`pkg/controller/{deployment,statefulset,daemon,job}`, v1.36).
+const ADDED: &[&str] = &[
+    "pod-template-hash",
+    "controller-revision-hash",
+    "pod-template-generation",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/",
+    "controller-uid",
+    "job-name",
+];
+
+/// Whether controllers add a label of that key to the pods that they make.
+#[must_use]
+pub fn is_added(key: &str) -> bool {
+    ADDED.iter().any(|added| *added == key || (added.ends_with('/') && key.starts_with(added)))
+}
+
 /// The labels that an object in JSON has.
 #[must_use]
 pub fn of(object: &Value) -> Labels {

@@ -4,6 +4,8 @@ use preflight_core::FieldPath;
 use preflight_core::release::Planned;
 use serde_json::{Map, Value, json};
 
+use crate::intercept::claims;
+
 /// Stands for the hash of a template.
 const HASH: &str = "6d4cf56db6";
 /// Stands for the UID of an owner that is not there yet.
@@ -33,25 +35,8 @@ pub(super) fn of_template(planned: &Planned) -> Option<Made> {
         }
     }
     let mut spec = template["spec"].clone();
-    claims(object, &mut spec);
+    claims(object, &mut spec, |name| format!("{name}-0").into());
     Some(Made { metadata: metadata.into(), spec, path })
-}
-
-/// A StatefulSet's pods get a volume for each of its claims.
-fn claims(object: &Value, spec: &mut Value) {
-    let templates = object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
-    let volumes = templates.map(|template| {
-        let name = &template["metadata"]["name"];
-        let claim = name.as_str().map(|name| format!("{name}-0"));
-        json!({"name": name, "persistentVolumeClaim": {"claimName": claim}})
-    });
-    let volumes: Vec<Value> = volumes.collect();
-    if volumes.is_empty() {
-        return;
-    }
-    let own = spec["volumes"].as_array().cloned().unwrap_or_default();
-    let others = own.into_iter().filter(|own| volumes.iter().all(|volume| volume["name"] != own["name"]));
-    spec["volumes"] = others.collect::<Vec<_>>().into_iter().chain(volumes.clone()).collect();
 }
 
 impl Made {

@@ -1,6 +1,6 @@
 //! What the ValidatingAdmissionPolicies of the cluster and of the release decide, worked out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use preflight_core::cluster::{ClusterError, Discovery, Identity, Reader};
@@ -16,7 +16,7 @@ use crate::cel::PARTIAL;
 use crate::effective::without_marks;
 use crate::intercept::{
     Compiled, Force, LimitRanges, Matched, Outcome, Pair, Parameters, Policies, PolicyKind, Request,
-    Requests, Seen, Sources, Webhook, changing, compiled, parameters, requests, settle, validate,
+    Requests, Seen, Settled, Sources, Webhook, changing, compiled, parameters, requests, settle, validate,
 };
 
 /// A LimitRange, of which only matters that there is one.
@@ -68,6 +68,7 @@ pub(super) async fn examine(
     trials: &Trials,
 ) {
     let mut admitted = AdmittedPods::default();
+    trials.workloads().iter().for_each(|(position, why)| admitted.unclear(*position, why.clone()));
     let Some(Prepared { discovery, policies, webhooks, limits, user }) = prepared else {
         trials.changed().iter().for_each(|(position, pod)| admitted.change(*position, pod.clone()));
         return context.provide(admitted);
@@ -81,12 +82,9 @@ pub(super) async fn examine(
     for request in requests.all.iter_mut().filter(|request| !request.by_controller) {
         request.user.clone_from(&user);
     }
-    let direct = requests.all.iter().enumerate().filter(|(_, request)| !request.by_controller);
-    let before: BTreeMap<usize, Value> =
-        pods(&requests).chain(direct).map(|(at, request)| (at, request.object.clone())).collect();
     let called = webhooks.as_deref().unwrap_or_default();
-    let stopped = settle(sources, &mut requests, &policies.pairs, called).await;
-    hand_over(&mut admitted, &requests, release, trials, &before);
+    let Settled { stopped, changed } = settle(sources, &mut requests, &policies.pairs, called).await;
+    hand_over(&mut admitted, &requests, release, trials, &changed);
     context.provide(admitted);
     pods_changed(check, &requests, release, trials, webhooks.as_ref().err().or(why.as_ref()));
     if let Some(error) = why {
@@ -106,8 +104,7 @@ pub(super) async fn examine(
         requests.all.iter_mut().for_each(|request| request.changed = Some(why.clone()));
     }
     let mut told = BTreeSet::new();
-    for (at, compiled) in &compiled(&policies.pairs) {
-        let Some(pair) = policies.pairs.get(*at) else { continue };
+    for (pair, compiled) in &compiled(&policies.pairs, PolicyKind::Validating) {
         for request in requests.all.iter().filter(|request| request.lands_anyway.is_none()) {
             let force = pair.force(request);
             if force == Force::No || is_decided(pair, request, &requests, release, trials) {
@@ -147,28 +144,19 @@ fn hand_over(
     requests: &Requests<'_>,
     release: &Release,
     trials: &Trials,
-    before: &BTreeMap<usize, Value>,
+    changed: &BTreeSet<usize>,
 ) {
-    let relabelled = |request: &Request<'_>| {
-        let labels = request.namespace.and_then(|name| requests.namespaces.get(name));
-        matches!(labels, Some(Ok(labels)) if labels.changes())
-    };
     for (at, request) in pods(requests) {
-        let Some(planned) = release.objects().get(request.position) else { continue };
-        if trials.takes_pods_of(planned) && !relabelled(request) {
+        if takes_pods(trials, request, release) && !requests.relabels(request) {
             let tried = trials.changed().iter().filter(|(position, _)| *position == request.position);
             tried.for_each(|(position, pod)| admitted.change(*position, pod.clone()));
-        } else if before.get(&at).is_some_and(|before| *before != request.object) {
+        } else if changed.contains(&at) {
             admitted.change(request.position, without_marks(&request.object));
         }
     }
-    for (position, why) in trials.workloads() {
-        admitted.unclear(*position, why.clone());
-    }
     for request in requests.all.iter().filter(|request| request.by_policy) {
-        let is_pod = request.resource.group.is_empty() && request.resource.plural == "pods";
         // What a policy makes of pods is known, unless it says so.
-        if !is_pod || (request.changed.is_some() && !trials_take(request, release, trials)) {
+        if !request.is_pod() || (request.changed.is_some() && !takes_pods(trials, request, release)) {
             let why = request.changed.clone();
             admitted.unclear(
                 request.position,
@@ -178,15 +166,15 @@ fn hand_over(
     }
 }
 
-fn trials_take(request: &Request<'_>, release: &Release, trials: &Trials) -> bool {
+/// Whether a Pod of the object behind a request was tried and taken.
+fn takes_pods(trials: &Trials, request: &Request<'_>, release: &Release) -> bool {
     release.objects().get(request.position).is_some_and(|planned| trials.takes_pods_of(planned))
 }
 
 /// The pods that are made.
 fn pods<'r>(requests: &'r Requests<'_>) -> impl Iterator<Item = (usize, &'r Request<'r>)> {
     let made = |request: &&Request<'_>| {
-        request.resource.group.is_empty()
-            && request.resource.plural == "pods"
+        request.is_pod()
             && request.operation == "CREATE"
             && request.subresource.is_none()
             && request.lands_anyway.is_none()
@@ -201,8 +189,7 @@ fn changes_admission(release: &Release, request: &Request<'_>, requests: &Reques
         let mut of_kind = release.of_kind("admissionregistration.k8s.io", kind);
         of_kind.any(|(_, planned)| planned.action != Action::Unchanged)
     });
-    let labels = request.namespace.and_then(|name| requests.namespaces.get(name));
-    changed || matches!(labels, Some(Ok(labels)) if labels.changes())
+    changed || requests.relabels(request)
 }
 
 /// Pods that were not tried, and of which it is not known what becomes of them.
@@ -217,10 +204,9 @@ fn pods_changed(
     let mut seen = BTreeSet::new();
     for (_, request) in pods(requests).filter(|(_, request)| seen.insert(request.position)) {
         rule.examined();
-        let Some(planned) = release.objects().get(request.position) else { continue };
         // What the release changes itself, trying it out does not show.
         let own = changes_admission(release, request, requests);
-        if trials.takes_pods_of(planned) && !own {
+        if takes_pods(trials, request, release) && !own {
             continue;
         }
         if let Some(error) = error {
@@ -292,8 +278,7 @@ fn is_decided(
     trials: &Trials,
 ) -> bool {
     let Some(planned) = release.objects().get(request.position) else { return false };
-    let namespace = request.namespace.and_then(|name| requests.namespaces.get(name));
-    if matches!(namespace, Some(Ok(labels)) if labels.changes()) || pair.parameters_change(release) {
+    if requests.relabels(request) || pair.parameters_change(release) {
         return false;
     }
     if pair.from.is_some() || pair.until.is_some() || request.subresource.is_some() {
@@ -302,9 +287,7 @@ fn is_decided(
     match (request.by_controller, request.operation) {
         (false, _) => trials.decides_object(planned),
         // Who tries is not who will ask.
-        (true, "CREATE") => {
-            request.resource.plural == "pods" && trials.takes_pods_of(planned) && !pair.policy.asks_who()
-        }
+        (true, "CREATE") => request.is_pod() && trials.takes_pods_of(planned) && !pair.policy.asks_who(),
         _ => false,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use preflight_core::cluster::{
-    Act, ClusterErrorKind, Identity, Reader, Refusal, Resource, Tried, Write, WriteKind,
+    Act, ClusterError, ClusterErrorKind, Identity, Reader, Refusal, Resource, Tried, Write, WriteKind,
 };
 use preflight_core::release::{Action, Live, Planned, Release, Serving};
 use preflight_core::{Apply, Examination, FieldPath, Method};
@@ -136,11 +136,10 @@ pub(super) async fn examine(
         _ => None,
     };
     let changed: BTreeSet<usize> = trials.iter().zip(&answers).filter_map(is_changed).collect();
+    let policies = refusing(cluster, release, &answers).await;
     for (trial, answer) in trials.iter().zip(answers) {
-        let stands = match &answer {
-            Ok(Tried::Refused(refusal)) => stands(cluster, release, trial, refusal).await,
-            _ => false,
-        };
+        let stands =
+            matches!(&answer, Ok(Tried::Refused(refusal)) if stands(&policies, release, trial, refusal));
         if let Ok(answer) = &answer
             && (stands || is_decision(answer, &touches))
         {
@@ -180,7 +179,7 @@ pub(super) async fn examine(
                 if denied && trial.template.is_some() && changed.contains(&trial.position) {
                     meaning = Meaning::Unclear("the workload is changed when it is applied");
                 }
-                if trial.template.is_some() && goes_by_who_asks(cluster, release, &refusal).await {
+                if trial.template.is_some() && goes_by_who_asks(&policies, &refusal) {
                     meaning = Meaning::Unclear("the policy goes by who asks, which a controller will do");
                 }
                 telling.refused(trial, &refusal, meaning, &mut not_tried);
@@ -216,10 +215,18 @@ fn is_decoded(tried: &Tried, touches: &Touches) -> bool {
     }
 }
 
+/// The policies, where one of them refuses something; none where they cannot be listed.
+async fn refusing(cluster: &Reader, release: &Release, answers: &[Result<Tried, ClusterError>]) -> Policies {
+    let by_policy = |answer: &Result<Tried, ClusterError>| matches!(answer, Ok(Tried::Refused(refusal)) if refusals::policy(refusal).is_some());
+    match answers.iter().any(by_policy) {
+        true => Policies::of(cluster, release).await.unwrap_or_default(),
+        false => Policies::default(),
+    }
+}
+
 /// Whether a policy refuses, and nothing that the release changes is what it goes by.
-async fn stands(cluster: &Reader, release: &Release, trial: &Trial<'_>, refusal: &Refusal) -> bool {
+fn stands(policies: &Policies, release: &Release, trial: &Trial<'_>, refusal: &Refusal) -> bool {
     let Some(name) = refusals::policy(refusal).filter(|_| refusals::is_judged(refusal)) else { return false };
-    let Ok(policies) = Policies::of(cluster, release).await else { return false };
     let relabelled = release.of_kind("", "Namespace").any(|(_, planned)| {
         planned.object.name() == trial.planned.namespace.as_deref() && planned.action != Action::Unchanged
     });
@@ -230,9 +237,8 @@ async fn stands(cluster: &Reader, release: &Release, trial: &Trial<'_>, refusal:
 }
 
 /// Whether a policy refuses that looks at who asks.
-async fn goes_by_who_asks(cluster: &Reader, release: &Release, refusal: &Refusal) -> bool {
+fn goes_by_who_asks(policies: &Policies, refusal: &Refusal) -> bool {
     let Some(name) = refusals::policy(refusal) else { return false };
-    let Ok(policies) = Policies::of(cluster, release).await else { return false };
     policies.pairs.iter().any(|pair| pair.name == name && pair.policy.asks_who())
 }
 
@@ -367,7 +373,7 @@ async fn one(
     cluster: &Reader,
     trial: &Trial<'_>,
     deployer: Option<&Identity>,
-) -> Result<Tried, preflight_core::cluster::ClusterError> {
+) -> Result<Tried, ClusterError> {
     let tried = cluster.try_out(trial.write.clone(), deployer).await?;
     match (&tried, &trial.instead) {
         // Custom resources are not merged by keys.

@@ -234,7 +234,8 @@ pub(super) fn wrong(what: &str, value: &Cel) -> Stop {
     }
 }
 
-pub(super) fn kind(value: &Cel) -> &'static str {
+/// The name of a value's type.
+pub(crate) fn kind(value: &Cel) -> &'static str {
     match value {
         Cel::Int(_) => "int",
         Cel::UInt(_) => "uint",

@@ -23,6 +23,7 @@ use kube_cel::cel::{Context, Value as Cel};
 use serde_json::Value;
 
 use crate::schema::{celfns, celscan, on_large_stack};
+pub(crate) use eval::kind;
 
 /// Stands for a value that is there, and that nobody knows.
 pub const UNKNOWN: &str = "\u{1}unknown";

@@ -11,7 +11,7 @@ mod tidy;
 use serde_json::{Value, json};
 
 pub use crate::cel::{MAYBE, PARTIAL, UNKNOWN};
-use crate::updates::patch::is_built_in;
+use crate::updates::patch::{is_built_in, without_nulls};
 use crate::updates::{defaulted, each, present, put};
 
 /// What is known of the namespace that an object goes to.
@@ -51,9 +51,8 @@ pub fn updated(object: &Value, surroundings: Surroundings) -> Value {
 
 /// The object with everything that is filled in and left out whatever is done with it.
 fn completed(object: &Value, surroundings: Surroundings) -> Value {
-    let mut object = object.clone();
+    let mut object = without_nulls(object.clone());
     let kind = kinds::of(&object);
-    tidy::nulls(&mut object);
     if kind == kinds::Known::Whole {
         tidy::quantities(&mut object);
         object = defaulted(object);

@@ -100,18 +100,6 @@ pub(super) fn doubt_empty(value: &mut Value) {
     }
 }
 
-/// Leaves out what is null.
-pub(super) fn nulls(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|_, field| !field.is_null());
-            fields.values_mut().for_each(nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(nulls),
-        _ => {}
-    }
-}
-
 /// Quantities are written in their shortest form.
 pub(super) fn quantities(value: &mut Value) {
     match value {

@@ -1,6 +1,5 @@
 //! What controllers and kubelets ask of the API server once a workload is applied, until it has rolled out.
 
-use preflight_core::Subject;
 use preflight_core::cluster::Resource;
 use preflight_core::release::{Live, Planned, Release};
 use serde_json::{Value, json};
@@ -10,19 +9,6 @@ use crate::cel::UNKNOWN;
 use crate::changes::{Happens, Rollout, rollout};
 use crate::effective::{Surroundings, created, mark, only};
 use crate::labels::{self, Labels};
-
-/// Labels that controllers add, with values that nobody knows before. A key that ends with `/` stands for all that
-/// begin with it (`pkg/controller/{deployment,statefulset,daemon,job}`, v1.36).
-pub(super) const ADDED: &[&str] = &[
-    "pod-template-hash",
-    "controller-revision-hash",
-    "pod-template-generation",
-    "statefulset.kubernetes.io/pod-name",
-    "apps.kubernetes.io/pod-index",
-    "batch.kubernetes.io/",
-    "controller-uid",
-    "job-name",
-];
 
 /// Which of them a kind's pods have.
 const ADDED_BY: &[(&str, &[&str])] = &[
@@ -318,7 +304,7 @@ fn pod(planned: &Planned, template: &Value, surroundings: Surroundings) -> Value
         "StatefulSet" => {
             spec["hostname"] = UNKNOWN.into();
             spec["subdomain"] = planned.effective["spec"]["serviceName"].clone();
-            claims(&planned.effective, &mut spec);
+            claims(&planned.effective, &mut spec, |_| UNKNOWN.into());
         }
         "DaemonSet" => {
             spec["affinity"] = UNKNOWN.into();
@@ -343,11 +329,15 @@ fn pod(planned: &Planned, template: &Value, surroundings: Surroundings) -> Value
     created(&pod, surroundings)
 }
 
-/// A StatefulSet's pods get a volume for each of its claims.
-fn claims(object: &Value, spec: &mut Value) {
+/// A StatefulSet's pods get a volume for each of its claims, in the place of one of the same name. `claim` says the claim's
+/// name, by that of its template.
+pub(crate) fn claims(object: &Value, spec: &mut Value, claim: impl Fn(&str) -> Value) {
     let templates = object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
     let volumes: Vec<Value> = templates
-        .map(|template| json!({"name": template["metadata"]["name"], "persistentVolumeClaim": {"claimName": UNKNOWN}}))
+        .map(|template| {
+            let name = &template["metadata"]["name"];
+            json!({"name": name, "persistentVolumeClaim": {"claimName": name.as_str().map(&claim)}})
+        })
         .collect();
     if volumes.is_empty() {
         return;
@@ -371,24 +361,11 @@ fn request<'a>(
         Happens::Perhaps(why) => (None, Some(why.to_owned())),
     };
     Request {
-        id: planned.object.id().to_string(),
-        subject: Subject::object(&planned.object),
-        name: None,
-        position,
-        operation,
-        resource,
         subresource,
-        own_versions: Vec::new(),
-        namespace: planned.namespace.as_deref(),
-        object: Value::Null,
-        old: None,
-        labels: vec![Labels::new()],
         by_controller: true,
         at_once: at_once(planned),
-        user: None,
-        changed: None,
-        by_policy: false,
         lands_anyway,
         unseen,
+        ..Request::of(planned, position, operation, resource)
     }
 }

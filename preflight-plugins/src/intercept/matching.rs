@@ -6,10 +6,9 @@ use preflight_core::cluster::{Discovery, Resource};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::made::ADDED;
 use super::requests::{NamespaceLabels, Request};
 use crate::cel::{Expression, Stop, World};
-use crate::labels::{Labels, selects};
+use crate::labels::{Labels, is_added, selects};
 
 /// What a webhook says of the requests that it is called for.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -214,9 +213,7 @@ fn is_everything(selector: &Value) -> bool {
 
 /// A key that a selector wants to have a certain value, and that a controller gives a value.
 fn asks_for_added(selector: &Value) -> Option<&str> {
-    let added = |key: &&str| {
-        ADDED.iter().any(|added| added == key || (added.ends_with('/') && key.starts_with(added)))
-    };
+    let added = |key: &&str| is_added(key);
     let equal = selector["matchLabels"].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
     let expressions = selector["matchExpressions"].as_array().into_iter().flatten();
     let valued = expressions.filter(|one| matches!(one["operator"].as_str(), Some("In" | "NotIn")));

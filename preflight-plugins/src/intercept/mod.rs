@@ -11,12 +11,13 @@ mod settle;
 mod webhooks;
 
 pub(crate) use evaluate::{Compiled, Outcome, Seen, validate};
+pub(crate) use made::claims;
 pub(crate) use matching::{Matched, Whose};
 pub(crate) use policies::{
     Binding, MutatingBinding, MutatingPolicy, Pair, Parameters, Policies, Policy, parameters,
 };
 pub(crate) use policies::{Force, PolicyKind};
 pub(crate) use requests::{LimitRanges, Request, Requests, requests};
-pub(crate) use settle::{Sources, changing, compiled, settle};
+pub(crate) use settle::{Settled, Sources, changing, compiled, settle};
 pub(crate) use webhooks::{ClientConfig, ServiceReference};
 pub(crate) use webhooks::{Mutating, Validating, Webhook};

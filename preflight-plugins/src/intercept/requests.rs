@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use preflight_core::cluster::{ClusterError, Reader, Resource};
-use preflight_core::release::{Action, Deletion, Live, Release};
+use preflight_core::release::{Action, Deletion, Live, Planned, Release};
 use preflight_core::{Method, Subject};
 use serde_json::{Value, json};
 
@@ -59,10 +59,59 @@ pub(crate) struct Request<'a> {
     pub(crate) unseen: Option<String>,
 }
 
+impl<'a> Request<'a> {
+    /// A request about an object of the release, of which nothing else is said yet.
+    pub(crate) fn of(
+        planned: &'a Planned,
+        position: usize,
+        operation: &'static str,
+        resource: Resource,
+    ) -> Self {
+        let (id, subject) = (planned.object.id().to_string(), Subject::object(&planned.object));
+        let namespace = planned.namespace.as_deref();
+        Self { namespace, ..Self::new(id, subject, position, operation, resource) }
+    }
+
+    fn new(
+        id: String,
+        subject: Subject,
+        position: usize,
+        operation: &'static str,
+        resource: Resource,
+    ) -> Self {
+        Self {
+            id,
+            subject,
+            name: None,
+            position,
+            operation,
+            resource,
+            subresource: None,
+            own_versions: Vec::new(),
+            namespace: None,
+            object: Value::Null,
+            old: None,
+            labels: vec![Labels::new()],
+            by_controller: false,
+            at_once: true,
+            user: None,
+            changed: None,
+            by_policy: false,
+            lands_anyway: None,
+            unseen: None,
+        }
+    }
+}
+
 impl Request<'_> {
     /// Whether it is about a Namespace.
     pub(crate) fn is_namespace(&self) -> bool {
         self.resource.group.is_empty() && self.resource.plural == "namespaces"
+    }
+
+    /// Whether it is about pods, or about something below them.
+    pub(crate) fn is_pod(&self) -> bool {
+        self.resource.group.is_empty() && self.resource.plural == "pods"
     }
 
     /// What expressions see of it.
@@ -175,6 +224,12 @@ pub(crate) struct Requests<'a> {
 }
 
 impl Requests<'_> {
+    /// Whether the release changes the labels of the namespace that a request goes to.
+    pub(crate) fn relabels(&self, request: &Request<'_>) -> bool {
+        let namespace = request.namespace.and_then(|name| self.namespaces.get(name));
+        matches!(namespace, Some(Ok(labels)) if labels.changes())
+    }
+
     /// The namespace that a request goes to, as expressions see it: `null` for what is in none.
     pub(crate) fn namespace_of(&self, request: &Request<'_>) -> Result<Value, String> {
         match request.namespace.map(|name| (name, self.namespaces.get(name))) {
@@ -235,13 +290,7 @@ pub(crate) async fn requests<'a>(
         let mut seen = vec![labels::of(&object)];
         seen.extend(old.as_ref().map(labels::of));
         all.extend(operations.iter().map(|operation| Request {
-            id: planned.object.id().to_string(),
-            subject: Subject::object(&planned.object),
             name: planned.object.name().map(str::to_owned),
-            position,
-            operation,
-            resource: resource.clone(),
-            subresource: None,
             own_versions: own_versions(release, resource),
             namespace: planned.namespace.as_deref(),
             object: match *operation {
@@ -250,13 +299,8 @@ pub(crate) async fn requests<'a>(
             },
             old: old.as_ref().map(of_live),
             labels: seen.clone(),
-            by_controller: false,
-            at_once: true,
-            user: None,
-            changed: None,
-            by_policy: false,
-            lands_anyway: None,
             unseen: unseen.clone(),
+            ..Request::of(planned, position, operation, resource.clone())
         }));
         made::by_controllers(release, planned, position, surroundings, &mut all);
     }
@@ -309,25 +353,12 @@ async fn deletion<'a>(cluster: &Reader, gone: &'a Deletion) -> Request<'a> {
         Err(error) => (None, Some(error.to_string())),
     };
     Request {
-        subject: Subject::new(&id),
-        id,
         name: Some(name.clone()),
-        position: usize::MAX,
-        operation: "DELETE",
-        resource: resource.clone(),
-        subresource: None,
-        own_versions: Vec::new(),
         namespace: namespace.as_deref(),
-        object: Value::Null,
         labels: vec![old.as_ref().map(labels::of).unwrap_or_default()],
         old: old.as_ref().map(of_live),
-        by_controller: false,
-        at_once: true,
-        user: None,
-        changed: None,
-        by_policy: false,
-        lands_anyway: None,
         unseen,
+        ..Request::new(id.clone(), Subject::new(id), usize::MAX, "DELETE", resource.clone())
     }
 }
 

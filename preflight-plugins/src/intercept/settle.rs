@@ -1,6 +1,6 @@
 //! What becomes of the objects of requests before they are judged: policies and webhooks may change them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use preflight_core::cluster::{ClusterError, ClusterErrorKind, Discovery, Reader};
 use preflight_core::release::Release;
@@ -49,22 +49,24 @@ pub(crate) async fn changing(cluster: &Reader, release: &Release) -> Result<Vec<
     Ok(live.into_iter().chain(coming.flatten()).collect())
 }
 
+/// What came of settling.
+pub(crate) struct Settled<'a> {
+    pub(crate) stopped: Vec<Stopped<'a>>,
+    /// Places of the requests whose object policies have changed.
+    pub(crate) changed: BTreeSet<usize>,
+}
+
 /// Makes of the objects of requests what policies make of them, and says of which it is not known.
 pub(crate) async fn settle<'a>(
     sources: Sources<'_>,
     requests: &mut Requests<'_>,
     pairs: &'a [Pair],
     webhooks: &[Webhook],
-) -> Vec<Stopped<'a>> {
-    let mut mutating: Vec<(&Pair, Compiled)> = pairs
-        .iter()
-        .filter(|pair| pair.kind == PolicyKind::Mutating)
-        .map(|pair| (pair, Compiled::of(&pair.policy)))
-        .collect();
+) -> Settled<'a> {
+    let mut mutating = compiled(pairs, PolicyKind::Mutating);
     mutating.sort_by(|(one, _), (two, _)| one.name.cmp(&two.name));
-    let mut stopped = Vec::new();
+    let (mut stopped, mut changed) = (Vec::new(), BTreeSet::new());
     for at in 0..requests.all.len() {
-        let before = requests.all.get(at).map(|request| request.object.clone());
         for (pair, compiled) in &mutating {
             let Some(request) = requests.all.get(at) else { break };
             // Pods that are made at once are made before the API server has seen that the policy changes.
@@ -88,6 +90,7 @@ pub(crate) async fn settle<'a>(
                 Ok(Mutated::Into(object)) => {
                     request.by_policy = true;
                     request.object = object;
+                    changed.insert(at);
                 }
                 Ok(Mutated::Refused(why)) => stopped.push(Stopped { request: at, pair, why }),
                 Ok(Mutated::Unknown(why)) => {
@@ -101,9 +104,7 @@ pub(crate) async fn settle<'a>(
                 }
             }
         }
-        if let Some(request) = requests.all.get_mut(at)
-            && before.is_some_and(|before| before != request.object)
-        {
+        if let Some(request) = requests.all.get_mut(at).filter(|_| changed.contains(&at)) {
             // What was added is completed in its turn, and selected by.
             if request.operation == "CREATE" {
                 request.object = created(&request.object, Surroundings { limit_range: true });
@@ -124,22 +125,18 @@ pub(crate) async fn settle<'a>(
         }
     }
     // What controllers make of an object that is changed is not what it was.
-    let changed: BTreeMap<usize, String> = requests
+    let owners: BTreeMap<usize, String> = requests
         .all
         .iter()
-        .filter(|request| request.by_policy && !is_pod(request))
+        .filter(|request| request.by_policy && !request.is_pod())
         .map(|request| (request.position, format!("a policy changes {}", request.told())))
         .collect();
     for request in requests.all.iter_mut().filter(|request| request.by_controller) {
-        if let Some(why) = changed.get(&request.position) {
+        if let Some(why) = owners.get(&request.position) {
             request.changed.get_or_insert_with(|| why.clone());
         }
     }
-    stopped
-}
-
-fn is_pod(request: &super::Request<'_>) -> bool {
-    request.resource.group.is_empty() && request.resource.plural == "pods"
+    Settled { stopped, changed }
 }
 
 async fn one(
@@ -178,8 +175,8 @@ async fn one(
     Ok(object.map_or(Mutated::No, Mutated::Into))
 }
 
-/// Compiled policies, each once.
-pub(crate) fn compiled(pairs: &[Pair]) -> BTreeMap<usize, Compiled> {
-    let validating = pairs.iter().enumerate().filter(|(_, pair)| pair.kind == PolicyKind::Validating);
-    validating.map(|(at, pair)| (at, Compiled::of(&pair.policy))).collect()
+/// The policies of a kind, each compiled once.
+pub(crate) fn compiled(pairs: &[Pair], kind: PolicyKind) -> Vec<(&Pair, Compiled)> {
+    let of_kind = pairs.iter().filter(|pair| pair.kind == kind);
+    of_kind.map(|pair| (pair, Compiled::of(&pair.policy))).collect()
 }

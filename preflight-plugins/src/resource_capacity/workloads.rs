@@ -13,7 +13,7 @@ use crate::capacity::admit::{Admitted, Refusal, Rules};
 use crate::capacity::rollout::{Generation, Stage, fenceposts, share};
 use crate::capacity::view::Pod;
 use crate::changes::{self, Happens, merged};
-use crate::labels::Labels;
+use crate::labels::{Labels, is_added};
 
 /// A workload of the release.
 #[derive(Clone)]
@@ -130,10 +130,7 @@ fn as_admitted(template: &Value, pod: &Value, claims: &Value, daemon: bool) -> V
     }
     // What controllers add they add to every pod.
     for (key, value) in pod["metadata"]["labels"].as_object().into_iter().flatten() {
-        let added = ["pod-template-hash", "controller-revision-hash", "controller-uid", "job-name"]
-            .contains(&key.as_str())
-            || key.starts_with("batch.kubernetes.io/");
-        if !added {
+        if !is_added(key) {
             template["metadata"]["labels"][key] = value.clone();
         }
     }

@@ -6,6 +6,7 @@ use kube_cel::cel::extractors::This;
 use kube_cel::cel::{Context, ExecutionError, Value as Cel};
 
 use super::{Segment, re2};
+use crate::cel::kind;
 
 /// Puts them in the place of those of the `cel` crate.
 pub(crate) fn register(context: &mut Context<'_>) {
@@ -61,16 +62,9 @@ fn matches(This(this): This<Arc<String>>, pattern: Arc<String>) -> Result<bool, 
 
 /// `type`, which the `cel` crate does not have. Types are stood for by texts that nobody writes.
 fn type_of(This(this): This<Cel>) -> Result<Cel, ExecutionError> {
-    let name = match this {
-        Cel::Int(_) => "int",
-        Cel::UInt(_) => "uint",
-        Cel::Float(_) => "double",
-        Cel::Bool(_) => "bool",
-        Cel::String(_) => "string",
-        Cel::Bytes(_) => "bytes",
-        Cel::List(_) => "list",
-        Cel::Map(_) => "map",
-        _ => return Err(ExecutionError::NoSuchOverload),
+    let name = match kind(&this) {
+        "null_type" | "timestamp" | "duration" | "opaque" => return Err(ExecutionError::NoSuchOverload),
+        name => name,
     };
     Ok(type_name(name))
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::celscan::Shape;
 use super::numbers::Num;
 use super::{field_schema, flag, formats, lists};
+use crate::cel::cel;
 
 /// Formats of texts that rules see as something else.
 const CONVERTED: [&str; 4] = ["date", "date-time", "duration", "byte"];
@@ -72,7 +73,7 @@ impl Converter<'_> {
             ("number", Value::Number(number)) => Some(Cel::Float(Num::of(number).float())),
             ("integer", Value::Number(number)) => number.as_i64().map(Cel::Int),
             ("boolean", Value::Bool(bool)) => Some(Cel::Bool(*bool)),
-            ("", _) if flag(schema, "x-kubernetes-preserve-unknown-fields") => Some(raw(value)),
+            ("", _) if flag(schema, "x-kubernetes-preserve-unknown-fields") => Some(cel(value)),
             _ => None,
         }
     }
@@ -86,15 +87,15 @@ impl Converter<'_> {
                 .flatten()
                 .filter(|(key, _)| ["name", "generateName"].contains(&key.as_str()));
             let seen: serde_json::Map<_, _> = seen.map(|(key, it)| (key.clone(), it.clone())).collect();
-            return Some(Some(raw(&Value::Object(seen))));
+            return Some(Some(cel(&Value::Object(seen))));
         }
         if resource && ["apiVersion", "kind"].contains(&name) {
-            return Some(Some(raw(field)));
+            return Some(Some(cel(field)));
         }
         match field_schema(schema, name) {
             Some(schema) => Some(self.value(field, schema, false)),
             // Preserved without being known: it counts where objects are compared.
-            None => Some(Some(raw(field))),
+            None => Some(Some(cel(field))),
         }
     }
 
@@ -229,24 +230,6 @@ pub(super) fn any_fraction(value: &Value) -> bool {
         Value::Array(items) => items.iter().any(any_fraction),
         Value::Number(number) => number.as_i64().is_none(),
         _ => false,
-    }
-}
-
-/// The value as it is, whatever a schema may say of it.
-pub(super) fn raw(value: &Value) -> Cel {
-    match value {
-        Value::Null => Cel::Null,
-        Value::Bool(bool) => Cel::Bool(*bool),
-        Value::Number(number) => match Num::of(number) {
-            Num::Int(int) => Cel::Int(int),
-            Num::Float(float) => Cel::Float(float),
-        },
-        Value::String(text) => Cel::String(Arc::new(text.clone())),
-        Value::Array(items) => Cel::List(Arc::new(items.iter().map(raw).collect())),
-        Value::Object(fields) => {
-            let map = fields.iter().map(|(key, it)| (Key::String(Arc::new(key.clone())), raw(it))).collect();
-            Cel::Map(Map { map: Arc::new(map) })
-        }
     }
 }
 
