@@ -72,7 +72,8 @@ rules! { plugin "admission";
     /// pods are made. Where the release is tried out, what is added is seen.
     ///
     /// ```sh
-    /// kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies
+    /// kubectl get mutatingwebhookconfigurations
+    /// kubectl get mutatingadmissionpolicies
     /// ```
     PODS_CHANGED = "pods-changed", harm;
     /// A field is written that the object's kind does not have.

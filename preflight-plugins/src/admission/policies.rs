@@ -216,7 +216,8 @@ fn pods_changed(
             direct.find(|other| other.position == request.position)?.changed.as_ref()
         }) {
             let remedy = Remediation::new("Let the release be tried out, or see what is added to pods")
-                .command("kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies");
+                .command("kubectl get mutatingwebhookconfigurations")
+                .command("kubectl get mutatingadmissionpolicies");
             let why = format!(
                 "{} may be changed when they are made, and checks do not see it: {why}",
                 request.told()
